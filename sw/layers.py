@@ -1,0 +1,152 @@
+"""The lowered graph as the engine sees it: a chain of layers, each one convolution with its threshold and pool.
+
+The engine's limits that do not depend on the array's shape are stated and checked here, all at once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw import ir
+from sw.errors import UnsupportedLayerError
+
+__all__ = ["LIMITS", "Layer", "chain_of_layers"]
+
+#: Largest legal value of each loop bound, as wide as its field in the layer descriptor.
+LIMITS = {"kernel": 256, "padding": 3, "stride": 2, "step": 2, "map": 256, "channels": 4096, "classes": 256}
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One convolution (or fully connected layer, its kernel the whole map) with what follows it.
+
+    ``source`` is where activations come from: ``"window"`` (n-bit image, windows formed on the fly), ``"flat"``
+    (1-bit input vector) or ``"features"``. ``in_shape`` and ``out_shape`` are ``(H, W, C)``, the latter after the
+    pool; ``planes`` is the number of bits of an activation. Exactly one of ``thresholds`` and ``offsets`` is set,
+    each ``int32 (O,)``; ``offsets`` marks the last layer, whose results are scores.
+    """
+
+    name: str
+    source: str
+    weights: NDArray[np.int8]
+    stride: int
+    padding: int
+    pool: int
+    planes: int
+    in_shape: tuple[int, int, int]
+    out_shape: tuple[int, int, int]
+    binary_macs: int
+    thresholds: NDArray[np.int32] | None = None
+    offsets: NDArray[np.int32] | None = None
+
+    @property
+    def is_head(self) -> bool:
+        """Whether the results are scores."""
+        return self.offsets is not None
+
+    @property
+    def is_3x3(self) -> bool:
+        """Whether the kernel is 3 x 3 over a larger map."""
+        return self.weights.shape[1:3] == (3, 3) and self.in_shape[:2] != (3, 3)
+
+    @property
+    def step(self) -> int:
+        """Input columns between neighbouring pooled output pixels: stride x pool."""
+        return self.stride * self.pool
+
+    @property
+    def largest_sum(self) -> int:
+        """Largest count of XNOR matches, planes weighted: the accumulator's range."""
+        return int(self.weights[0].size) * ((1 << self.planes) - 1)
+
+
+def chain_of_layers(graph: ir.Graph) -> tuple[Layer, ...]:
+    """Group a lowered graph into layers.
+
+    Raises ``UnsupportedLayerError`` with every reason why the engine cannot run the graph.
+    """
+    source = graph.nodes[0]
+    reasons: list[str] = []
+    if not isinstance(source, ir.Input):
+        raise UnsupportedLayerError([f"{source.name}: the first node must be the input; lower the graph first"])
+    layers: list[Layer] = []
+    nodes = list(graph.nodes[1:])
+    previous = source.name
+    while nodes:
+        conv = nodes.pop(0)
+        after = nodes.pop(0) if nodes else None
+        if not isinstance(conv, ir.Conv) or not isinstance(after, ir.Threshold | ir.Scores):
+            reasons.append(
+                f"{conv.name}: {type(conv).__name__} followed by {type(after).__name__} is not a convolution with "
+                f"a threshold or scores; run sw.passes.lower on the network"
+            )
+            break
+        pool = nodes.pop(0) if nodes and isinstance(nodes[0], ir.MaxPool) else None
+        if conv.source != previous or after.source != conv.name or (pool and pool.source != after.name):
+            reasons.append(f"{conv.name}: branches are not supported by the engine; layers must form a chain")
+            break
+        previous = pool.name if pool else after.name
+        layer = _layer(graph, source, conv, after, pool, first=not layers)
+        reasons += _reasons(layer, conv, source if not layers else None, last=not nodes)
+        layers.append(layer)
+    if not layers and not reasons:
+        reasons.append(f"{source.name}: the network has no layers")
+    if reasons:
+        raise UnsupportedLayerError(reasons)
+    return tuple(layers)
+
+
+def _layer(graph: ir.Graph, source: ir.Input, conv: ir.Conv, after: ir.Threshold | ir.Scores,
+           pool: ir.MaxPool | None, *, first: bool) -> Layer:
+    in_shape = graph.shape(conv.source)
+    whole_map = conv.weights.shape[1:3] == in_shape[:2] and not conv.padding
+    kind = "features" if not first else ("flat" if whole_map and source.bits == 1 else "window")
+    weights = conv.weights
+    if kind == "flat":  # one pixel that has every input as its channels
+        weights = np.ascontiguousarray(weights.reshape(len(weights), 1, 1, -1))
+        in_shape = (1, 1, weights.shape[3])
+    return Layer(
+        name=conv.name, source=kind, weights=weights, stride=conv.stride, padding=conv.padding,
+        pool=pool.size if pool else 1, planes=source.bits if first else 1, in_shape=in_shape,
+        out_shape=graph.shape(pool.name if pool else after.name), binary_macs=ir.binary_macs(graph, conv.name),
+        thresholds=after.thresholds if isinstance(after, ir.Threshold) else None,
+        offsets=after.offsets if isinstance(after, ir.Scores) else None,
+    )
+
+
+def _reasons(layer: Layer, conv: ir.Conv, source: ir.Input | None, *, last: bool) -> list[str]:
+    """Why the engine cannot run this layer, whatever the array's shape."""
+    height, width, channels = layer.in_shape
+    kernel = max(layer.weights.shape[1:3])
+    found = [
+        f"{layer.name}: {what} {value} is above the engine's {LIMITS[limit]}; use a smaller one"
+        for what, value, limit in (
+            ("kernel size", kernel, "kernel"), ("padding", layer.padding, "padding"),
+            ("stride", layer.stride, "stride"), ("stride x pool", layer.step, "step"),
+            ("map side", max(height, width), "map"), ("channel count", max(channels, layer.out_shape[2]), "channels"),
+        ) if value > LIMITS[limit]
+    ]
+    if layer.is_head:
+        if layer.out_shape[:2] != (1, 1) or not last:
+            found.append(f"{layer.name}: scores must be 1 x 1 and last, not {layer.out_shape[0]} x "
+                         f"{layer.out_shape[1]}; end the network with a fully connected layer")
+        if layer.out_shape[2] > LIMITS["classes"]:
+            found.append(f"{layer.name}: {layer.out_shape[2]} classes are above the engine's {LIMITS['classes']}")
+        reach = layer.largest_sum + int(np.abs(layer.offsets).max(initial=0))
+        if reach > 0x7FFF:
+            found.append(f"{layer.name}: a score can reach {reach}, above the 16-bit result's 32767; "
+                         f"use fewer inputs or smaller offsets")
+    elif last:
+        found.append(f"{layer.name}: the last layer must give scores; end the network with a score head")
+    if layer.source == "window":
+        assert source is not None
+        if conv.padding and conv.pad_value == 0:
+            found.append(f"{layer.name}: zero padding of an n-bit image has no +-1 planes; "
+                         f"pad with black (pad_value {1 - (1 << source.bits)}) or use padding 0")
+        if layer.in_shape[:2] == layer.weights.shape[1:3]:
+            found.append(f"{layer.name}: a fully connected first layer takes 1-bit inputs, not {source.bits}-bit; "
+                         f"use a convolution or a 1-bit input")
+    elif conv.pad_value:
+        found.append(f"{layer.name}: pad_value {conv.pad_value} is only for the first layer of an n-bit image; use 0")
+    return found

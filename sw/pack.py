@@ -1,0 +1,78 @@
+"""From weights and thresholds to memory words, in the order in which the engine reads them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw.layers import Layer
+from sw.numerics import quantise_pixels, signs_to_bits
+from sw.schedule import LayerPlan
+
+__all__ = ["pack_image", "pack_thresholds", "pack_weights", "threshold_width"]
+
+
+def _lane_bits(plan: LayerPlan) -> NDArray[np.uint8]:
+    """Weight bits ``(O, taps, words, lanes)``.
+
+    A feature word is filled from the top, so a channel count that does not fill the last word leaves its low lanes
+    unused. Words of the input unit are filled from lane 0. Activations are 0 in unused lanes; there the weights are
+    0, 1, 0, ... from the lowest on, so that half of them match (rounded up) and add nothing to the sum.
+    """
+    lanes, rows = plan.engine.lanes, len(plan.layer.weights)
+    bits = signs_to_bits(plan.layer.weights).reshape(rows, plan.kernel[0] * plan.kernel[1], -1)
+    channels = bits.shape[2]
+    full = (plan.words - 1) * lanes
+    used = channels - full
+    start = full
+    if plan.layer.source == "features":
+        # The drain pushes whole steps: channels up to a multiple of the drain, the surplus bits constantly 0.
+        start = plan.words * lanes - -(-used // plan.engine.drain) * plan.engine.drain
+    unused = [lane for lane in range(full, plan.words * lanes) if not start <= lane < start + used]
+    padded = np.zeros((rows, bits.shape[1], plan.words * lanes), np.uint8)
+    padded[:, :, :full] = bits[:, :, :full]
+    padded[:, :, start:start + used] = bits[:, :, full:]
+    padded[:, :, unused[1::2]] = 1
+    return padded.reshape(rows, bits.shape[1], plan.words, lanes)
+
+
+def pack_weights(plan: LayerPlan) -> NDArray[np.uint8]:
+    """Weight ROM words of a layer as bits ``(weight_words, rows * lanes)``, bit 0 of row 0 first.
+
+    Order: channel group, tap, word. Rows beyond the last channel are 0 throughout.
+    """
+    engine = plan.engine
+    bits = _lane_bits(plan)
+    padded = np.zeros((plan.groups_c * engine.rows, *bits.shape[1:]), np.uint8)
+    padded[:len(bits)] = bits
+    grouped = padded.reshape(plan.groups_c, engine.rows, *bits.shape[1:]).transpose(0, 2, 3, 1, 4)
+    return np.ascontiguousarray(grouped.reshape(plan.weight_words, engine.rows * engine.lanes))
+
+
+def threshold_width(plans: list[LayerPlan]) -> int:
+    """Bits of a signed threshold that hold every layer's."""
+    largest = max(int(np.abs(pack_thresholds(plan)).max()) for plan in plans)
+    return max(8, largest.bit_length() + 1)
+
+
+def pack_thresholds(plan: LayerPlan) -> NDArray[np.int32]:
+    """Thresholds ``(groups_c * drain_steps, drain)`` in order of use.
+
+    The hardware's value is ``2 * sum - threshold``, where the doubled sum exceeds the dot product by one for each
+    word with an odd number of lanes in use; that is added to the threshold here. An offset is a negative threshold.
+    A row without a channel gets a threshold above every sum: its bit is 0.
+    """
+    layer, engine = plan.layer, plan.engine
+    excess = plan.odd_words
+    values = layer.thresholds if layer.thresholds is not None else -np.asarray(layer.offsets)
+    padded = np.full(plan.groups_c * engine.rows, layer.largest_sum + excess + 1, np.int32)
+    padded[:len(values)] = values + excess
+    return padded.reshape(-1, engine.drain)
+
+
+def pack_image(image: NDArray[np.uint8], *, bits: int, flat: bool) -> bytes:
+    """An 8-bit image ``(H, W, C)`` as the bytes of the input stream.
+
+    For an n-bit first convolution one byte a channel value (its n most significant bits, in the byte's low bits), row
+    by row, channels innermost; for a 1-bit vector eight values a byte, the first in the lowest bit.
+    """
+    values = quantise_pixels(image, bits).reshape(-1)
+    return np.packbits(values, bitorder="little").tobytes() if flat else values.tobytes()

@@ -1,0 +1,404 @@
+"""The exact schedule of a network on an engine: every pass, every stall, the cycle of every result.
+
+The numbers here are those of the hardware in ``hw``: the simulation benches compare them for equality. A layer's
+clock starts with its ``begin`` (cycle 0, see ``hw.control``).
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
+from math import gcd
+
+from sw.descriptor import DRAIN_WORDS, SEQUENCER_WORDS
+from sw.engine import Engine
+from sw.errors import FitError, UnsupportedLayerError
+from sw.layers import Layer
+
+__all__ = ["FrameTiming", "LayerPlan", "LayerSchedule", "Schedule", "drain_for", "plan_layer", "schedule_layers"]
+
+#: From ``begin`` to the first beat: loop registers, two address stages, the beat's own registers.
+BEGIN_TO_BEAT = 4
+#: From a pass's last beat to the write that its first drained row can cause: address, memory, word register,
+#: matches, sum, drain register, bit, word.
+BEAT_TO_WRITE = 8
+#: From the image's begin to its first window, and from one group's first beat to the next window, beyond the fetch.
+FETCH_FIRST = 2
+FETCH_NEXT = 3
+#: From a score that is drained k-th to its result's first byte on the stream, after the pass's last beat.
+BEAT_TO_RESULT = 9
+#: From a result's last byte to the first of the result that waits behind it.
+RESULT_GAP = 2
+
+
+def _ceil(value: int, by: int) -> int:
+    return -(-value // by)
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """How a layer folds onto an engine; loop bounds, not yet cycles.
+
+    ``words`` are the activation words of a tap and plane, ``kernel`` the taps that the sequencer walks, ``groups_c``
+    the passes over output channels, ``groups_x`` those over a row of (pooled) output pixels.
+    """
+
+    layer: Layer
+    engine: Engine
+    words: int
+    kernel: tuple[int, int]
+    groups_c: int
+    groups_x: int
+
+    @property
+    def weight_words(self) -> int:
+        """Weight ROM words: channel groups x taps x words."""
+        return self.groups_c * self.kernel[0] * self.kernel[1] * self.words
+
+    @property
+    def used_last(self) -> int:
+        """Lanes in use in a tap's last word."""
+        fan_in = self.layer.weights[0].size // (self.kernel[0] * self.kernel[1])
+        return int(fan_in) - (self.words - 1) * self.engine.lanes
+
+    @property
+    def odd_words(self) -> int:
+        """Words of a sum, planes weighted, with an odd number of lanes in use."""
+        return self.used_last % 2 * self.kernel[0] * self.kernel[1] * ((1 << self.layer.planes) - 1)
+
+    @property
+    def last_rows(self) -> int:
+        """Rows in use in the last channel group."""
+        return len(self.layer.weights) - (self.groups_c - 1) * self.engine.rows
+
+    @property
+    def out_words(self) -> int:
+        """Feature words of a pixel of the result."""
+        return _ceil(self.layer.out_shape[2], self.engine.lanes)
+
+    @property
+    def out_depth(self) -> int:
+        """Addresses that the result takes in each feature bank."""
+        return 0 if self.layer.is_head else self.layer.out_shape[0] * self.groups_x * self.out_words
+
+    @property
+    def patch(self) -> tuple[int, int]:
+        """Rows and columns of input pixels that one column group's windows touch."""
+        layer = self.layer
+        beyond = (layer.pool - 1) * layer.stride + layer.weights.shape[1]
+        return beyond, (self.engine.columns - 1) * layer.step + beyond
+
+    def taps_y(self, row: int, dy: int) -> tuple[int, int]:
+        """First kernel row inside the map, and how many, for pooled output row ``row`` and window row ``dy``."""
+        return self._taps(row * self.layer.step + dy * self.layer.stride, 0, 0)
+
+    def taps_x(self, group: int, dx: int) -> tuple[int, int]:
+        """First kernel column in which any PE column has a pixel inside the map, and how many follow."""
+        layer = self.layer
+        start = group * layer.step * self.engine.columns + dx * layer.stride
+        return self._taps(start, (self.engine.columns - 1) * layer.step, 1)
+
+    def _taps(self, start: int, reach: int, axis: int) -> tuple[int, int]:
+        if self.layer.source != "features":
+            return 0, 1
+        first = start - self.layer.padding
+        skip = max(0, -(first + reach))
+        last = min(self.kernel[axis] - 1, self.layer.in_shape[axis] - 1 - first)
+        return skip, last - skip + 1
+
+
+def plan_layer(layer: Layer, engine: Engine) -> LayerPlan:
+    """Fold one layer onto an engine.
+
+    Raises ``FitError`` if the engine's shape cannot run the layer, with a shape that can.
+    """
+    if gcd(layer.step, engine.columns) != 1 and layer.source != "window":
+        raise FitError(
+            f"{layer.name}: stride x pool is {layer.step}, which shares a factor with the array's {engine.columns} "
+            f"columns; use an odd number of columns, such as {engine.columns - 1} or {engine.columns + 1}"
+        )
+    if layer.source == "flat" and engine.lanes % 8:
+        raise FitError(f"{layer.name}: packed 1-bit inputs need lanes that are a multiple of 8, not {engine.lanes}")
+    if engine.lanes % 2:
+        raise FitError(f"{layer.name}: the array's lanes must be even, not {engine.lanes}")
+    height, width, channels = layer.weights.shape[1:]
+    if channels % 2 and layer.padding and layer.source == "features":
+        raise FitError(f"{layer.name}: {channels} input channels with padding {layer.padding}: the engine skips padded "
+                       f"taps only with an even number of channels; use {channels + 1}, or no padding")
+    if layer.source == "features":
+        kernel, fan_in = (height, width), channels
+    else:
+        kernel, fan_in = (1, 1), height * width * channels
+    return LayerPlan(
+        layer=layer, engine=engine, words=_ceil(fan_in, engine.lanes), kernel=kernel,
+        groups_c=_ceil(len(layer.weights), engine.rows), groups_x=_ceil(layer.out_shape[1], engine.columns),
+    )
+
+
+def drain_for(layers: tuple[Layer, ...], rows: int, columns: int, lanes: int) -> int:
+    """The fewest rows a cycle that must leave the drain register so that it does not hold up any full-size pass.
+
+    The last layer's scores leave one a cycle and do not count.
+    """
+    passes = []
+    for layer in layers[:-1] if len(layers) > 1 else layers:
+        plan = plan_layer(layer, Engine(rows, columns, lanes))
+        passes.append(plan.kernel[0] * plan.kernel[1] * plan.words * layer.planes)
+    legal = [drain for drain in range(1, rows + 1) if rows % drain == 0 and lanes % drain == 0]
+    return next((drain for drain in legal if rows // drain <= min(passes)), legal[-1])
+
+
+@dataclass(frozen=True)
+class LayerSchedule:
+    """A layer's cycles. ``issue_cycles`` are beats; the stalls are cycles in which the sequencer waits for the
+    feature memory's writes, for the drain register, or for the input's windows; ``gap_cycles`` lie between the last
+    beat and the next layer's ``begin`` to first beat, and are charged to this layer."""
+
+    name: str
+    kind: str
+    binary_macs: int
+    ideal_cycles: float
+    issue_cycles: int
+    write_stalls: int
+    drain_stalls: int
+    input_stalls: int
+    gap_cycles: int
+    is_3x3: bool
+
+    @property
+    def stall_cycles(self) -> int:
+        """Cycles inside the layer without a beat."""
+        return self.write_stalls + self.drain_stalls + self.input_stalls
+
+    @property
+    def cycles(self) -> int:
+        """Beats, stalls and gap."""
+        return self.issue_cycles + self.stall_cycles + self.gap_cycles
+
+    @property
+    def utilisation(self) -> float:
+        """Ideal cycles over all cycles."""
+        return self.ideal_cycles / self.cycles
+
+
+@dataclass(frozen=True)
+class FrameTiming:
+    """The cycles of a frame, from which the cycle of every result follows for any arrival and any stall.
+
+    All are differences between events of one frame. A layer's *check* is the cycle in which the control finds that it
+    may start.
+
+    * ``reset_to_check``: from the first cycle after reset (cycle 0) to the first layer's check.
+    * ``body``: first layer's check to the last layer's earliest check.
+    * ``head``: last layer's check to its last beat.
+    * ``recover``: that beat to the next frame's earliest check.
+    * ``result``: that beat to the first byte of the result, if no earlier result is in the way.
+    * ``release``: first layer's check to the first cycle in which another frame is accepted into its buffer.
+    """
+
+    beats: int
+    result_bytes: int
+    input_buffers: int
+    result_buffers: int
+    reset_to_check: int
+    body: int
+    head: int
+    recover: int
+    result: int
+    release: int
+
+    def start(self, frame: int, arrived: int, previous_beat: int | None) -> int:
+        """First layer's check: ``arrived`` is the cycle of the frame's last input transfer, ``previous_beat`` the last
+        beat of the frame before."""
+        engine = self.reset_to_check if previous_beat is None else previous_beat + self.recover
+        return max(arrived + 1, engine)
+
+    def last_beat(self, start: int, sent: list[int], frame: int) -> int:
+        """The head's last beat; ``sent[g]`` is the cycle of result g's last transfer."""
+        room = sent[frame - self.result_buffers] + 1 if frame >= self.result_buffers else 0
+        return max(start + self.body, room) + self.head
+
+    def offered(self, last_beat: int, sent: list[int], frame: int) -> int:
+        """The cycle in which the result's first byte is offered."""
+        return max(last_beat + self.result, sent[frame - 1] + RESULT_GAP if frame else 0)
+
+    def ideal_run(self, frames: int) -> list[tuple[int, int]]:
+        """(first cycle of the result, cycle of its last byte) for frames that are always offered and always taken,
+        from reset."""
+        accept = -1  # cycle of the input's last transfer so far
+        freed: list[int] = []
+        sent: list[int] = []
+        results = []
+        beat: int | None = None
+        for frame in range(frames):
+            free = freed[frame - self.input_buffers] if frame >= self.input_buffers else 0
+            accept = max(accept + 1, free) + self.beats - 1
+            start = self.start(frame, accept, beat)
+            freed.append(start + self.release)
+            beat = self.last_beat(start, sent, frame)
+            offered = self.offered(beat, sent, frame)
+            sent.append(offered + self.result_bytes - 1)
+            results.append((offered, sent[-1]))
+        return results
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All layers' cycles and the frame's timing."""
+
+    engine: Engine
+    layers: tuple[LayerSchedule, ...]
+    timing: FrameTiming
+
+    @cached_property
+    def cycles_per_frame(self) -> int:
+        """Initiation interval: cycles between results when frames follow each other without a gap."""
+        results = self.timing.ideal_run(8)
+        return results[-1][1] - results[-2][1]
+
+    @cached_property
+    def latency_cycles(self) -> int:
+        """From the frame's last input transfer to its result's last byte, engine idle."""
+        timing = self.timing
+        return 1 + timing.body + timing.head + timing.result + timing.result_bytes - 1
+
+    @property
+    def binary_macs(self) -> int:
+        """Binary multiply-accumulates of a frame."""
+        return sum(layer.binary_macs for layer in self.layers)
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the array's synapse slots in a frame that do a wanted MAC."""
+        return self.binary_macs / (self.engine.synapses_per_cycle * self.cycles_per_frame)
+
+    @property
+    def utilisation_3x3(self) -> float | None:
+        """Ideal over actual cycles of the 3 x 3 layers together; ``None`` without such layers."""
+        layers = [layer for layer in self.layers if layer.is_3x3]
+        if not layers:
+            return None
+        return sum(layer.ideal_cycles for layer in layers) / sum(layer.cycles for layer in layers)
+
+
+@dataclass
+class _Issue:
+    """A layer's beats as they are issued; cycles count from the layer's ``begin``."""
+
+    last: int
+    beats: int = 0
+    write_stalls: int = 0
+    drain_stalls: int = 0
+    input_stalls: int = 0
+    release: int = 0
+
+
+def _writes(plan: LayerPlan) -> list[list[int]]:
+    """For each channel group, the drain steps whose bits complete a feature word."""
+    engine = plan.engine
+    slots, filled, groups = engine.lanes // engine.drain, 0, []
+    for group in range(plan.groups_c):
+        last = group == plan.groups_c - 1
+        steps = _ceil(plan.last_rows, engine.drain) if last else engine.drain_steps
+        complete = []
+        for step in range(steps):
+            filled += 1
+            if filled == slots or (last and step == steps - 1):
+                complete.append(step)
+                filled = 0
+        groups.append(complete)
+    return groups
+
+
+def _issue(plan: LayerPlan) -> _Issue:
+    """Walk the passes as the sequencer does."""
+    layer, engine = plan.layer, plan.engine
+    window = layer.source == "window"
+    fetch = plan.patch[0] * plan.patch[1] if window else 0
+    ready = fetch + FETCH_FIRST if window else 0
+    steps = engine.rows if layer.is_head else engine.drain_steps
+    writes = [[] for _ in range(plan.groups_c)] if layer.is_head or layer.source != "features" else _writes(plan)
+    blocked: deque[int] = deque()
+    state = _Issue(last=BEGIN_TO_BEAT - 1)
+    pool = range(layer.pool)
+    taken = 0
+    for row in range(layer.out_shape[0]):
+        rows = [plan.taps_y(row, dy)[1] for dy in pool]
+        for group_x in range(plan.groups_x):
+            columns = [plan.taps_x(group_x, dx)[1] for dx in pool]
+            for group_c in range(plan.groups_c):
+                for dy in pool:
+                    for dx in pool:
+                        beats = layer.planes * rows[dy] * columns[dx] * plan.words
+                        cycle = state.last + 1
+                        if window and group_c == dy == dx == 0:
+                            state.input_stalls += max(0, ready - cycle)
+                            cycle = max(cycle, ready)
+                            # The stage after the first beat takes the window, and the next fetch begins.
+                            state.release = (taken + 1 if taken else 0) + fetch + 1
+                        busy = _after(blocked, cycle, beats - 1)
+                        state.write_stalls += busy - cycle - (beats - 1)
+                        drained = max(busy, state.last + steps) if state.beats else busy
+                        last = _after(blocked, drained, 0)
+                        state.drain_stalls += drained - busy
+                        state.write_stalls += last - drained
+                        if window and group_c == dy == dx == 0:
+                            taken = cycle if beats > 1 else last
+                            ready = taken + fetch + FETCH_NEXT
+                        state.last = last
+                        state.beats += beats
+                        if writes[group_c] and dy == dx == layer.pool - 1:
+                            blocked.extend(last + BEAT_TO_WRITE - 1 + step for step in writes[group_c])
+    return state
+
+
+def _after(blocked: deque[int], cycle: int, beats: int) -> int:
+    """The first cycle, not blocked, after ``beats`` beats from ``cycle`` on."""
+    while blocked and blocked[0] < cycle:
+        blocked.popleft()
+    end = cycle + beats
+    while blocked and blocked[0] <= end:
+        blocked.popleft()
+        end += 1
+    return end
+
+
+def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
+    """The schedule of a chain of layers.
+
+    Raises ``FitError`` if the engine's shape cannot run a layer.
+    """
+    if not layers:
+        raise UnsupportedLayerError(["the network has no layers"])
+    plans = [plan_layer(layer, engine) for layer in layers]
+    issues = [_issue(plan) for plan in plans]
+    begin = DRAIN_WORDS + 1  # from a layer's check to its begin
+    rows = []
+    for plan, issue in zip(plans, issues, strict=True):
+        layer = plan.layer
+        gap = _recover(plan) + begin
+        start_up = issue.last + 1 - issue.beats - issue.write_stalls - issue.drain_stalls - issue.input_stalls
+        rows.append(LayerSchedule(
+            name=layer.name,
+            kind="dense" if layer.source == "flat" or layer.weights.shape[1:3] == layer.in_shape[:2] else "conv",
+            binary_macs=layer.binary_macs, ideal_cycles=layer.binary_macs / engine.synapses_per_cycle,
+            issue_cycles=issue.beats, write_stalls=issue.write_stalls, drain_stalls=issue.drain_stalls,
+            input_stalls=issue.input_stalls, gap_cycles=gap - 1 + start_up, is_3x3=layer.is_3x3,
+        ))
+    body = sum(begin + issue.last + _recover(plan) for plan, issue in zip(plans[:-1], issues[:-1], strict=True))
+    head, first = plans[-1], plans[0]
+    flat = first.layer.source == "flat"
+    shape = layers[0].in_shape
+    beats = _ceil(shape[2], 8) if flat else shape[0] * shape[1] * shape[2]
+    timing = FrameTiming(
+        beats=beats, result_bytes=2 * layers[-1].out_shape[2] + 1, input_buffers=2 if flat else 1, result_buffers=2,
+        reset_to_check=SEQUENCER_WORDS + 1, body=body, head=begin + issues[-1].last, recover=_recover(head),
+        result=BEAT_TO_RESULT + head.last_rows - 1,
+        release=begin + (issues[0].last + 2 if flat else issues[0].release),
+    )
+    return Schedule(engine=engine, layers=tuple(rows), timing=timing)
+
+
+def _recover(plan: LayerPlan) -> int:
+    """From a layer's last beat to the next layer's earliest check."""
+    steps = plan.engine.rows if plan.layer.is_head else plan.engine.drain_steps
+    return max(SEQUENCER_WORDS + 1, BEAT_TO_WRITE + steps)
