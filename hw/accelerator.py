@@ -1,0 +1,202 @@
+"""The accelerator: one engine that runs one program, AXI4-Stream in and out."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.array import Array
+from hw.axi_stream import AxiStreamSignature
+from hw.control import LayerControl
+from hw.drain import Drain
+from hw.features import FeatureMemory
+from hw.memory import Rom
+from hw.passes import PassSequencer
+from hw.receiver import FrameError
+from hw.results import ResultSender
+from hw.taps import TapSequencer
+from hw.vector_input import VectorInput
+from hw.window_input import WindowInput
+from sw.program import Program
+
+__all__ = ["Accelerator", "Trace"]
+
+
+class Trace(wiring.Signature):
+    """What the engine writes to its feature memory, for benches; costs nothing where it is not connected.
+
+    Members
+    -------
+    valid : Out(1)
+        A word for each column is written.
+    layer : Out(8)
+        Number of the layer whose result it is.
+    address : Out(16)
+    words : Out(ArrayLayout(lanes, columns))
+    """
+
+    def __init__(self, *, columns, lanes):
+        super().__init__({
+            "valid": Out(1),
+            "layer": Out(8),
+            "address": Out(16),
+            "words": Out(data.ArrayLayout(lanes, columns)),
+        })
+
+
+class Accelerator(wiring.Component):
+    """Classifies the frames of ``s_axis`` one after the other; results leave ``m_axis`` in the same order.
+
+    While a frame is computed, the next one is taken in and the last one's result is sent. Any transfer may stall.
+
+    Latency: that of ``program.schedule``, to the cycle.
+
+    Parameters
+    ----------
+    program : Program
+
+    Members
+    -------
+    s_axis : In(AxiStreamSignature(8, user_width=1))
+        ``program.input_bytes`` transfers a frame (``program.image.pack``); TUSER with TLAST marks a bad frame.
+    m_axis : Out(AxiStreamSignature(8))
+        ``program.result_bytes`` transfers a frame (``hw.results``).
+    error : Out(FrameError)
+        A frame was dropped, for one cycle.
+    trace : Out(Trace)
+
+    Raises
+    ------
+    TypeError
+        If ``program`` is not a Program.
+    """
+
+    #: Cycles from a beat's issue to its words at the array: address, memory, activation register.
+    FEED = 3
+
+    def __init__(self, program):
+        if not isinstance(program, Program):
+            raise TypeError(f"Accelerator program must be a sw.program.Program, not {program!r}")
+        self.program = program
+        engine = program.engine
+        super().__init__({
+            "s_axis": In(AxiStreamSignature(8, user_width=1)),
+            "m_axis": Out(AxiStreamSignature(8)),
+            "error": Out(FrameError),
+            "trace": Out(Trace(columns=engine.columns, lanes=engine.lanes)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        program, engine = self.program, self.program.engine
+        depth = program.feature_depth
+        address_width = (depth - 1).bit_length()
+
+        m.submodules.control = control = LayerControl(program=program.descriptors)
+        m.submodules.weights = weights = Rom(width=engine.rows * engine.lanes, words=program.weight_words())
+        widths = {"address_width": address_width, "weight_width": len(weights.address)}
+        m.submodules.passes = passes = PassSequencer(columns=engine.columns, fields=control.fields, **widths)
+        m.submodules.taps = taps = TapSequencer(
+            columns=engine.columns, drain_steps=engine.drain_steps, rows=engine.rows,
+            fields=control.fields, **widths)
+        m.submodules.features = features = FeatureMemory(
+            columns=engine.columns, lanes=engine.lanes, depth=depth, pitch_width=len(taps.pitch),
+            strides=program.strides, style="huge")
+        m.submodules.array = array = Array(
+            rows=engine.rows, columns=engine.columns, lanes=engine.lanes, sum_width=program.sum_width)
+        m.submodules.drain = drain = Drain(
+            rows=engine.rows, columns=engine.columns, lanes=engine.lanes, drain=engine.drain,
+            sum_width=program.sum_width, threshold_width=program.threshold_width,
+            thresholds=program.threshold_words(), address_width=address_width, pooling=program.pooling,
+            fields=control.fields)
+        m.submodules.results = results = ResultSender(
+            classes=program.classes, score_width=len(drain.score))
+        m.submodules.image = image = self._input_unit()
+
+        # Control.
+        layer_issued = taps.control.final
+        m.d.comb += [
+            control.issued.eq(layer_issued),
+            control.drained.eq(drain.done),
+            control.frame_available.eq(image.available),
+            control.result_room.eq(results.room),
+            passes.begin.eq(control.begin),
+            image.begin.eq(control.begin_frame),
+            results.begin_frame.eq(control.begin_frame),
+            drain.restart.eq(control.begin),
+            taps.write_next.eq(drain.write_next),
+        ]
+        wiring.connect(m, passes.o, taps.i)
+
+        # Activations.
+        m.d.comb += [
+            features.address.eq(taps.address),
+            features.phase.eq(taps.phase),
+            features.stride.eq(taps.stride),
+            features.pitch.eq(taps.pitch),
+            features.write_next.eq(drain.write_next),
+            features.write_enable.eq(drain.write_enable),
+            features.write_address.eq(drain.write_address),
+            features.write_data.eq(drain.write_data),
+        ]
+        self._connect_input_unit(m, image, taps, layer_issued)
+        m.d.comb += [features.bypass.eq(taps.image), features.bypass_data.eq(image.activations)]
+        m.d.sync += array.activations.eq(features.activations)
+
+        # Weights, and what the array does with them.
+        m.d.comb += [
+            weights.address.eq(self._delay(m, taps.weights, self.FEED - 1, "weights")),
+            array.weights.eq(weights.data),
+            array.control.eq(self._delay(m, taps.control, self.FEED, "control")),
+        ]
+
+        # Results.
+        m.d.comb += [
+            drain.sums.eq(array.sums),
+            drain.load.eq(array.done),
+            drain.final.eq(array.final),
+            results.score_valid.eq(drain.score_valid),
+            results.score.eq(drain.score),
+            self.error.eq(image.error),
+            self.trace.valid.eq(drain.write_enable),
+            self.trace.layer.eq(control.layer),
+            self.trace.words.eq(drain.write_data),
+        ]
+        m.d.sync += self.trace.address.eq(drain.write_address)
+
+        wiring.connect(m, wiring.flipped(self.s_axis), image.i)
+        wiring.connect(m, results.o, wiring.flipped(self.m_axis))
+        return m
+
+    def _input_unit(self):
+        image, engine = self.program.image, self.program.engine
+        if image.flat:
+            return VectorInput(size=image.size, columns=engine.columns, lanes=engine.lanes)
+        height, width, channels = image.shape
+        return WindowInput(
+            height=height, width=width, channels=channels, bits=image.bits, kernel=image.kernel, stride=image.stride,
+            padding=image.padding, pool=image.pool, out_height=image.out_shape[0], out_width=image.out_shape[1],
+            columns=engine.columns, lanes=engine.lanes)
+
+    def _connect_input_unit(self, m, image, taps, layer_issued):
+        if isinstance(image, VectorInput):
+            last_read = Signal()
+            m.d.sync += last_read.eq(layer_issued & taps.image)
+            m.d.comb += [image.address.eq(taps.word), image.release.eq(last_read), taps.image_ready.eq(1)]
+        else:
+            m.d.comb += [
+                taps.image_ready.eq(image.ready),
+                image.beat.eq(taps.issue & taps.image),
+                image.group_first.eq(taps.group_first),
+                image.plane_last.eq(taps.plane_last),
+                image.word.eq(taps.word),
+                image.dy.eq(taps.dy),
+                image.dx.eq(taps.dx),
+            ]
+
+    @staticmethod
+    def _delay(m, value, cycles, name):
+        for stage in range(cycles):
+            delayed = Signal.like(value, name=f"{name}_{stage}")
+            m.d.sync += delayed.eq(value)
+            value = delayed
+        return value

@@ -1,0 +1,98 @@
+"""The systolic array: rows x columns processing elements, weights shared along rows, activations along columns."""
+
+from amaranth import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.pe import ProcessingElement
+
+__all__ = ["Array", "BeatControl"]
+
+
+class BeatControl(data.StructLayout):
+    """What a beat does to the accumulators.
+
+    ``enable`` and ``first`` have a bit a column: a column whose tap is padding does not count. ``last`` ends the pass
+    and ``final`` the layer.
+    """
+
+    def __init__(self, *, columns):
+        super().__init__({
+            "enable": columns,
+            "first": columns,
+            "double": 1,
+            "last": 1,
+            "final": 1,
+        })
+
+
+class Array(wiring.Component):
+    """P x Q processing elements of S lanes: output stationary, broadcast words.
+
+    Latency: the sums of a pass show ``latency`` = 2 + the popcount's cycles after its last beat's words;
+    ``done`` is 1 in that cycle.
+
+    Parameters
+    ----------
+    rows, columns, lanes : int
+    sum_width : int
+        Bits of an accumulator.
+
+    Members
+    -------
+    weights : In(ArrayLayout(lanes, rows))
+    activations : In(ArrayLayout(lanes, columns))
+    control : In(BeatControl)
+        Of the same beat as the words.
+    sums : Out(ArrayLayout(ArrayLayout(signed(sum_width), columns), rows))
+        Half of each dot product.
+    done : Out(1)
+    final : Out(1)
+        With ``done``: the pass was the layer's last.
+    """
+
+    def __init__(self, *, rows, columns, lanes, sum_width):
+        self.rows = rows
+        self.columns = columns
+        self.lanes = lanes
+        self.sum_width = sum_width
+        self._elements = [
+            [ProcessingElement(lanes=lanes, sum_width=sum_width) for _ in range(columns)] for _ in range(rows)
+        ]
+        column_sums = data.ArrayLayout(signed(sum_width), columns)
+        super().__init__({
+            "weights": In(data.ArrayLayout(lanes, rows)),
+            "activations": In(data.ArrayLayout(lanes, columns)),
+            "control": In(BeatControl(columns=columns)),
+            "sums": Out(data.ArrayLayout(column_sums, rows)),
+            "done": Out(1),
+            "final": Out(1),
+        })
+
+    @property
+    def latency(self):
+        """Cycles from the last beat's words to the sums."""
+        return 1 + self._elements[0][0].latency
+
+    def elaborate(self, platform):
+        m = Module()
+
+        control = self.control
+        for stage in range(self.latency - 1):
+            delayed = Signal.like(control, name=f"control_{stage}")
+            m.d.sync += delayed.eq(control)
+            control = delayed
+        m.d.sync += [self.done.eq(control.last), self.final.eq(control.final)]
+
+        for row, elements in enumerate(self._elements):
+            for column, element in enumerate(elements):
+                m.submodules[f"pe_{row}_{column}"] = element
+                m.d.comb += [
+                    element.weight.eq(self.weights[row]),
+                    element.activation.eq(self.activations[column]),
+                    element.enable.eq(control.enable[column]),
+                    element.first.eq(control.first[column]),
+                    element.double.eq(control.double),
+                    self.sums[row][column].eq(element.sum),
+                ]
+        return m

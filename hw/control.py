@@ -1,0 +1,113 @@
+"""Layer by layer: reads descriptors from the program ROM and starts each layer when its inputs are there."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.memory import Rom
+from sw.descriptor import DRAIN_WORDS, FIELDS, SEQUENCER_WORDS, WORD_BITS, decode
+
+__all__ = ["LayerControl"]
+
+
+class LayerControl(wiring.Component):
+    """Runs the program round and round, a frame a round.
+
+    The sequencer's half of a layer's descriptor is read while the layer before it drains. The rest follows once that
+    layer's last result is written, the frame (for the first layer) is there, and the result buffer (for the last) has
+    room. Then ``begin`` starts the layer.
+
+    Latency: ``begin`` comes ``DRAIN_WORDS`` + 1 cycles after the last of: ``SEQUENCER_WORDS`` + 1 cycles after
+    ``issued``; the cycle after ``drained``; ``frame_available``; ``result_room``.
+
+    Parameters
+    ----------
+    program : sequence of int
+        Descriptors of all layers, 16-bit words.
+
+    Members
+    -------
+    fields : dict of Signal
+        Not a port: the descriptor's fields by name, for the units to read; each as wide as the program's largest value.
+    issued : In(1)
+        The layer's last beat has been issued.
+    drained : In(1)
+        The layer's last result is written.
+    frame_available, result_room : In(1)
+    begin : Out(1)
+        A layer starts in this cycle; its fields stay until it is drained.
+    begin_frame : Out(1)
+        With ``begin``: it is the frame's first.
+    layer : Out(8)
+        Number of the layer that runs.
+    """
+
+    def __init__(self, *, program):
+        self.program = list(program)
+        words = SEQUENCER_WORDS + DRAIN_WORDS
+        if not self.program or len(self.program) % words:
+            raise ValueError(f"LayerControl program must be a multiple of {words} words, not {len(self.program)}")
+        largest = dict.fromkeys(FIELDS, 0)
+        for start in range(0, len(self.program), words):
+            for name, value in decode(tuple(self.program[start:start + words])).items():
+                largest[name] = max(largest[name], value)
+        self.fields = {name: Signal(range(value + 1), name=f"field_{name}") for name, value in largest.items()}
+        super().__init__({
+            "issued": In(1),
+            "drained": In(1),
+            "frame_available": In(1),
+            "result_room": In(1),
+            "begin": Out(1),
+            "begin_frame": Out(1),
+            "layer": Out(8),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rom = rom = Rom(width=WORD_BITS, words=self.program)
+        counter = Signal.like(rom.address)
+        following = Signal.like(counter)
+        index = Signal(range(SEQUENCER_WORDS + DRAIN_WORDS))
+        reading = Signal()
+        # The ROM shows the word at ``counter``, because it was given the counter's next value a cycle ago.
+        m.d.comb += [
+            following.eq(Mux(counter == len(self.program) - 1, 0, counter + 1)),
+            rom.address.eq(Mux(reading, following, counter)),
+        ]
+        with m.If(reading):
+            m.d.sync += [counter.eq(following), index.eq(index + 1)]
+            with m.Switch(index):
+                for word in range(SEQUENCER_WORDS + DRAIN_WORDS):
+                    with m.Case(word):
+                        m.d.sync += [
+                            self.fields[name].eq(rom.data[field.offset:field.offset + len(self.fields[name])])
+                            for name, field in FIELDS.items() if field.word == word
+                        ]
+
+        drained = Signal(init=1)
+        with m.If(self.drained):
+            m.d.sync += drained.eq(1)
+        first = self.fields["first"]
+        with m.FSM():
+            with m.State("RESET"):
+                m.next = "SEQUENCER"
+            with m.State("SEQUENCER"):
+                m.d.comb += reading.eq(1)
+                with m.If(index == SEQUENCER_WORDS - 1):
+                    m.next = "WAIT"
+            with m.State("WAIT"):
+                with m.If(drained & (~first | self.frame_available) & (~self.fields["head"] | self.result_room)):
+                    m.next = "DRAIN"
+            with m.State("DRAIN"):
+                m.d.comb += reading.eq(1)
+                with m.If(index == SEQUENCER_WORDS + DRAIN_WORDS - 1):
+                    m.d.sync += index.eq(0)
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.d.comb += [self.begin.eq(1), self.begin_frame.eq(first)]
+                m.d.sync += [drained.eq(0), self.layer.eq(Mux(first, 0, self.layer + 1))]
+                m.next = "RUN"
+            with m.State("RUN"):
+                with m.If(self.issued):
+                    m.next = "SEQUENCER"
+        return m

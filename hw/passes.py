@@ -1,0 +1,165 @@
+"""Outer loops of a layer: pooled rows, column groups, channel groups, and the positions in a pool window."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Pass", "PassSequencer", "coordinate"]
+
+
+def coordinate(columns, fields):
+    """Shape of an input column, from the padding before the map to the last group's columns behind it."""
+    beyond = 2 * columns + (1 << len(fields["padding"])) + (1 << len(fields["kernel_w"]))
+    return signed(((1 << len(fields["in_width"])) + 2 * beyond).bit_length() + 1)
+
+
+class Pass(data.StructLayout):
+    """Where a pass begins: its first valid tap.
+
+    ``address`` and ``phase`` name the feature word (``hw.features``), ``weights`` the weight word; ``ky``, ``kx`` the
+    tap, ``y`` and ``x`` the input pixel that column 0 reads there (``x`` may lie outside the map).
+    """
+
+    def __init__(self, *, columns, address_width, weight_width, fields):
+        super().__init__({
+            "address": address_width,
+            "phase": range(max(2, columns)),
+            "weights": weight_width,
+            "ky": len(fields["padding"]),
+            "kx": len(fields["padding"]),
+            "y": len(fields["in_height"]),
+            "x": coordinate(columns, fields),
+            "dy": 1,
+            "dx": 1,
+            "group_first": 1,
+            "final": 1,
+        })
+
+
+class PassSequencer(wiring.Component):
+    """Counts through the passes of a layer and works out where each begins; padded taps before it are skipped.
+
+    Latency: the first pass is offered 3 cycles after ``begin``; then one a cycle.
+
+    Parameters
+    ----------
+    columns : int
+    address_width : int
+        Of a feature address.
+    weight_width : int
+        Of a weight address.
+    fields : dict of Signal
+        ``LayerControl.fields``.
+
+    Members
+    -------
+    begin : In(1)
+        A layer starts.
+    o : Out(stream of Pass)
+    """
+
+    def __init__(self, *, columns, address_width, weight_width, fields):
+        self.columns = columns
+        self.address_width = address_width
+        self.weight_width = weight_width
+        self._fields = fields
+        layout = Pass(columns=columns, address_width=address_width, weight_width=weight_width, fields=fields)
+        super().__init__({"begin": In(1), "o": Out(stream.Signature(layout))})
+
+    def elaborate(self, platform):
+        m = Module()
+        field = self._fields
+        stride = field["stride"] + 1
+        wide = Signal()  # stride x pool is 2
+        m.d.comb += wide.eq((field["stride"] != 0) | (field["pool"] != 0))
+        pitch = Signal(len(field["words"]) + 1)
+        m.d.comb += pitch.eq(field["words"] + 1)
+
+        running = Signal()
+        dy, dx = Signal(), Signal()
+        group_c, group_x, row = (Signal.like(field[name]) for name in ("groups_c", "groups_x", "rows_out"))
+        across_shape = coordinate(self.columns, field)
+        down_shape = signed(len(field["in_height"]) + 3)
+        skip_shape = len(field["padding"])
+        top, left = Signal(down_shape), Signal(across_shape)
+        band = Signal(self.address_width)  # feature address of the row that ``top`` names
+        across = Signal(self.address_width)
+        weights = Signal(self.weight_width)
+
+        # Stage 1: the loops. Stage 2: small offsets. Stage 3: addresses.
+        position = Signal(data.StructLayout({
+            "y": down_shape, "x": across_shape, "row": skip_shape + 2, "ky": skip_shape, "kx": skip_shape, "shift": 4,
+            "address": self.address_width, "weights": self.weight_width, "dy": 1, "dx": 1, "group_first": 1,
+            "final": 1,
+        }))
+        position_valid = Signal()
+        step = Signal()
+        m.d.comb += step.eq(~self.o.valid | self.o.ready)
+
+        pool_end = (dy == field["pool"]) & (dx == field["pool"])
+        channels_end = group_c == field["groups_c"]
+        row_end = group_x == field["groups_x"]
+        final = pool_end & channels_end & row_end & (row == field["rows_out"])
+        with m.If(step & running):
+            m.d.sync += dx.eq(Mux(dx == field["pool"], 0, 1))
+            with m.If(dx == field["pool"]):
+                m.d.sync += dy.eq(Mux(dy == field["pool"], 0, 1))
+            with m.If(pool_end):
+                m.d.sync += [group_c.eq(group_c + 1), weights.eq(weights + field["group_taps"])]
+                with m.If(channels_end):
+                    m.d.sync += [
+                        group_c.eq(0), weights.eq(field["weights"]), group_x.eq(group_x + 1),
+                        left.eq(left + (self.columns << wide)), across.eq(across + (pitch << wide)),
+                    ]
+                    with m.If(row_end):
+                        m.d.sync += [
+                            group_x.eq(0), left.eq(-field["padding"]), across.eq(0), row.eq(row + 1),
+                            top.eq(top + (1 << wide)), band.eq(band + (field["row_pitch"] << wide)),
+                        ]
+            with m.If(final):
+                m.d.sync += running.eq(0)
+        with m.If(self.begin):
+            m.d.sync += [
+                running.eq(1), dy.eq(0), dx.eq(0), group_c.eq(0), group_x.eq(0), row.eq(0),
+                top.eq(-field["padding"]), left.eq(-field["padding"]), band.eq(field["address"]), across.eq(0),
+                weights.eq(field["weights"]),
+            ]
+
+        y, x, right = Signal(down_shape), Signal(across_shape), Signal(across_shape)
+        down, aside, skip_y, skip_x = Signal(2), Signal(2), Signal(skip_shape), Signal(skip_shape)
+        m.d.comb += [
+            down.eq(Mux(dy, stride, 0)),
+            aside.eq(Mux(dx, stride, 0)),
+            y.eq(top + down),
+            x.eq(left + aside),
+            right.eq(x + ((self.columns - 1) << wide)),
+            skip_y.eq(Mux(y < 0, -y, 0)),
+            skip_x.eq(Mux(right < 0, -right, 0)),
+        ]
+        with m.If(step):
+            m.d.sync += [
+                position_valid.eq(running),
+                position.y.eq(y + skip_y), position.x.eq(x + skip_x), position.row.eq(down + skip_y),
+                position.ky.eq(skip_y), position.kx.eq(skip_x), position.shift.eq(field["phase"] + aside + skip_x),
+                position.address.eq(band + across), position.weights.eq(weights),
+                position.dy.eq(dy), position.dx.eq(dx),
+                position.group_first.eq((dy == 0) & (dx == 0) & (group_c == 0)), position.final.eq(final),
+            ]
+
+        groups, phase = Signal(4), Signal(range(max(2, self.columns)))
+        with m.Switch(position.shift):
+            for shift in range(16):
+                with m.Case(shift):
+                    m.d.comb += [groups.eq(shift // self.columns), phase.eq(shift % self.columns)]
+        with m.If(step):
+            p = self.o.payload
+            m.d.sync += [
+                self.o.valid.eq(position_valid),
+                p.address.eq(position.address + position.row * field["row_pitch"] + groups * pitch),
+                p.phase.eq(phase),
+                p.weights.eq(position.weights + position.ky * field["row_taps"] + position.kx * pitch),
+                p.ky.eq(position.ky), p.kx.eq(position.kx), p.y.eq(position.y), p.x.eq(position.x),
+                p.dy.eq(position.dy), p.dx.eq(position.dx), p.group_first.eq(position.group_first),
+                p.final.eq(position.final),
+            ]
+        return m

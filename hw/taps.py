@@ -1,0 +1,164 @@
+"""Inner loops of a layer: bit planes, kernel rows, kernel columns and channel words of a pass, a beat a cycle."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.array import BeatControl
+from hw.passes import Pass
+
+__all__ = ["TapSequencer"]
+
+
+class TapSequencer(wiring.Component):
+    """Issues the beats of each pass that it is given.
+
+    A tap row or column that lies outside the map for every PE column ends early; a column whose pixel lies outside is
+    not enabled. Beats wait (``issue`` = 0) while the feature memory writes, while the input unit has no window, and a
+    pass's last beat while the pass before it drains.
+
+    Latency: a pass's first beat is issued at the earliest one cycle after the pass is taken; a pass is taken with the
+    last beat of the pass before it.
+
+    Parameters
+    ----------
+    columns : int
+    address_width, weight_width : int
+    drain_steps : int
+        Cycles in which a pass leaves the drain register.
+    rows : int
+        The same for scores.
+    fields : dict of Signal
+        ``LayerControl.fields``.
+
+    Members
+    -------
+    i : In(stream of Pass)
+    write_next : In(1)
+        The feature memory writes in the next cycle.
+    image_ready : In(1)
+        The input unit has the window of the next group.
+    issue : Out(1)
+        A beat is issued; the other outputs belong to it.
+    image : Out(1)
+        It takes its activations from the input unit.
+    address, phase, stride, pitch : Out
+        Feature word, as ``hw.features.FeatureMemory`` wants it.
+    weights : Out(weight_width)
+    group_first, plane_last, word, dy, dx : Out
+        As ``hw.window_input.WindowInput`` wants it.
+    control : Out(BeatControl)
+        Zero in cycles without a beat.
+    """
+
+    def __init__(self, *, columns, address_width, weight_width, drain_steps, rows, fields):
+        self.columns = columns
+        self.drain_steps = drain_steps
+        self.rows = rows
+        self._fields = fields
+        layout = Pass(columns=columns, address_width=address_width, weight_width=weight_width, fields=fields)
+        super().__init__({
+            "i": In(stream.Signature(layout)),
+            "write_next": In(1),
+            "image_ready": In(1),
+            "issue": Out(1),
+            "image": Out(1),
+            "address": Out(address_width),
+            "phase": Out(range(max(2, columns))),
+            "stride": Out(1),
+            "pitch": Out(len(fields["words"]) + 1),
+            "weights": Out(weight_width),
+            "group_first": Out(1),
+            "plane_last": Out(1),
+            "word": Out(len(fields["words"])),
+            "dy": Out(1),
+            "dx": Out(1),
+            "control": Out(BeatControl(columns=columns)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        field = self._fields
+        active = Signal()
+        start = Signal.like(self.i.payload)  # the pass's first tap; its address and weights move on with the rows
+        started = Signal()
+        ky, kx, plane = (Signal.like(field[name], name=name) for name in ("kernel_h", "kernel_w", "planes"))
+        y, x = Signal.like(start.y), Signal.like(start.x)
+
+        word_last = self.word == field["words"]
+        kx_last = (kx == field["kernel_w"]) | (x == field["in_width"])
+        ky_last = (ky == field["kernel_h"]) | (y == field["in_height"])
+        tap_last = word_last & kx_last & ky_last
+        last = tap_last & (plane == field["planes"])
+
+        cooling = Signal(range(max(2, self.rows)))
+        first = active & ~started
+        waits = Mux(self.image, first & start.group_first & ~self.image_ready, self.write_next)
+        m.d.comb += [
+            self.image.eq(field["image"]),
+            self.issue.eq(active & ~waits & ~(last & (cooling != 0))),
+            self.i.ready.eq(~active | (self.issue & last)),
+            self.stride.eq((field["stride"] != 0) | (field["pool"] != 0)),
+            self.pitch.eq(field["words"] + 1),
+            self.group_first.eq(first & start.group_first),
+            self.plane_last.eq(word_last),
+            self.dy.eq(start.dy),
+            self.dx.eq(start.dx),
+        ]
+        with m.If(self.issue & last):
+            m.d.sync += cooling.eq(Mux(field["head"], self.rows - 1, self.drain_steps - 1))
+        with m.Elif(cooling != 0):
+            m.d.sync += cooling.eq(cooling - 1)
+
+        with m.If(self.issue):
+            m.d.sync += started.eq(1)
+            with m.If(~word_last):
+                m.d.sync += [
+                    self.word.eq(self.word + 1), self.address.eq(self.address + 1), self.weights.eq(self.weights + 1),
+                ]
+            with m.Else():
+                m.d.sync += [self.word.eq(0), self.weights.eq(self.weights + 1)]
+                wrap = self.phase == self.columns - 1
+                with m.If(~kx_last):
+                    m.d.sync += [
+                        kx.eq(kx + 1), x.eq(x + 1), self.phase.eq(Mux(wrap, 0, self.phase + 1)),
+                        self.address.eq(Mux(wrap, self.address + 1, self.address - field["words"])),
+                    ]
+                with m.Elif(~ky_last):
+                    next_row = start.address + field["row_pitch"]
+                    next_weights = start.weights + field["row_taps"]
+                    m.d.sync += [
+                        kx.eq(start.kx), x.eq(start.x), self.phase.eq(start.phase), ky.eq(ky + 1), y.eq(y + 1),
+                        start.address.eq(next_row), self.address.eq(next_row),
+                        start.weights.eq(next_weights), self.weights.eq(next_weights),
+                    ]
+                with m.Else():  # next plane: only 1 x 1 kernels have more than one
+                    m.d.sync += [
+                        plane.eq(plane + 1), self.address.eq(self.address + 1), self.weights.eq(start.weights),
+                    ]
+        with m.If(self.i.ready):
+            p = self.i.payload
+            m.d.sync += [
+                active.eq(self.i.valid), started.eq(0), start.eq(p), self.word.eq(0), plane.eq(0),
+                ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), self.phase.eq(p.phase),
+                self.address.eq(p.address), self.weights.eq(p.weights),
+            ]
+
+        seen = Signal(self.columns)
+        enable = Signal(self.columns)
+        for column in range(self.columns):
+            pixel = Signal(signed(len(x) + 2), name=f"pixel_{column}")
+            m.d.comb += [
+                pixel.eq(x + Mux(self.stride, 2 * column, column)),
+                enable[column].eq(self.image | ((pixel >= 0) & (pixel <= field["in_width"]))),
+            ]
+        with m.If(self.issue):
+            m.d.sync += seen.eq(Mux(first, 0, seen) | enable)
+            m.d.comb += [
+                self.control.enable.eq(enable),
+                self.control.first.eq(enable & Mux(first, -1, ~seen)),
+                self.control.double.eq((plane != 0) & (self.word == 0)),
+                self.control.last.eq(last),
+                self.control.final.eq(last & start.final),
+            ]
+        return m
