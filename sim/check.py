@@ -1,0 +1,77 @@
+"""Compares what a simulation saw with the reference and with the schedule, to the bit and to the cycle."""
+
+import numpy as np
+
+from sw.program import Program
+
+__all__ = ["Mismatch", "check_cycles", "check_results", "first_difference", "unpack_maps"]
+
+
+class Mismatch(AssertionError):
+    """The hardware differs from the reference or the schedule."""
+
+
+def check_results(records, expected):
+    """Every frame's scores and class are the reference's. ``expected`` has the bytes of a result in each row."""
+    if len(records) != len(expected):
+        raise Mismatch(f"{len(records)} results came for {len(expected)} frames")
+    for frame, (record, row) in enumerate(zip(records, expected, strict=True)):
+        if record.result != row.tobytes():
+            got, wanted = (_scores(data) for data in (record.result, row.tobytes()))
+            raise Mismatch(f"frame {frame}: scores and class are {got}, the reference has {wanted}")
+
+
+def _scores(result):
+    values = np.frombuffer(result[:-1], "<i2").tolist()
+    return f"{values} class {result[-1]}"
+
+
+def check_cycles(records, timing):
+    """Every result is offered in the very cycle that the schedule predicts, given when frames came and results went."""
+    sent = []
+    beat = None
+    for frame, record in enumerate(records):
+        start = timing.start(frame, record.arrived, beat)
+        beat = timing.last_beat(start, sent, frame)
+        predicted = timing.offered(beat, sent, frame)
+        if record.offered != predicted:
+            raise Mismatch(f"frame {frame}: its result was offered in cycle {record.offered}, the schedule says "
+                           f"{predicted}")
+        sent.append(record.sent)
+
+
+def unpack_maps(program: Program, writes):
+    """Maps of +-1, one for each layer but the last, from a frame's trace.
+
+    ``writes`` are (layer, address, words) in order, ``words`` a list of an integer a column.
+    """
+    engine = program.engine
+    maps = []
+    for layer, (height, width, channels) in enumerate(program.layer_shapes[:-1]):
+        words = -(-channels // engine.lanes)
+        groups = -(-width // engine.columns)
+        own = [row for number, _, row in writes if number == layer]
+        if len(own) != height * groups * words:
+            raise Mismatch(f"{program.layer_names[layer]}: {len(own)} words were written instead of "
+                           f"{height * groups * words}")
+        bits = np.array([[[word >> lane & 1 for lane in range(engine.lanes)] for word in row] for row in own], np.int8)
+        bits = bits.reshape(height, groups, words, engine.columns, engine.lanes).transpose(0, 1, 3, 2, 4)
+        bits = bits.reshape(height, groups * engine.columns, words, engine.lanes)[:, :width]
+        full = (words - 1) * engine.lanes
+        pushed = -(-(channels - full) // engine.drain) * engine.drain
+        parts = [bits[:, :, word] for word in range(words - 1)]
+        start = engine.lanes - pushed
+        parts.append(bits[:, :, words - 1, start:start + channels - full])
+        maps.append(2 * np.concatenate(parts, axis=2) - 1)
+    return maps
+
+
+def first_difference(program: Program, maps, wanted):
+    """``None`` if all maps are equal, else a sentence that names the first layer, channel, pixel and both values."""
+    for name, got, right in zip(program.layer_names, maps, wanted, strict=False):
+        places = np.argwhere(got != right)
+        if len(places):
+            y, x, channel = (int(index) for index in places[0])
+            return (f"{name}: channel {channel} of pixel (y {y}, x {x}) is {got[y, x, channel]:+d}, the reference has "
+                    f"{right[y, x, channel]:+d}; {len(places)} of {got.size} values differ")
+    return None

@@ -1,0 +1,28 @@
+"""Build the bench of a job and run cocotb tests on it, in one call."""
+
+from pathlib import Path
+
+from sim.bench import Bench
+from sim.job import save_job
+from sim.verilate import build, run
+
+__all__ = ["FOLDER", "simulate"]
+
+#: Where models and jobs are kept between runs; a model of the same design is not built again.
+FOLDER = Path(__file__).resolve().parent.parent / "build" / "sim"
+
+
+def simulate(job, *, name, tests, folder=FOLDER, built_from=None):
+    """Run the cocotb tests of ``sim.frames_bench`` whose names match ``tests`` (a regular expression).
+
+    ``built_from`` is the program of the hardware where that is not the job's. Returns the job's folder, in which the
+    records are. Raises ``RuntimeError`` if a test fails.
+    """
+    share = 1
+    while share < len(job.payloads):
+        share *= 2
+    runner, target = build(Bench(built_from or job.program, frames=share), name="bench", folder=folder)
+    place = target / name
+    environment = save_job(place, job)
+    run(runner, target, name="bench", module="sim.frames_bench", environment=environment, filter=tests)
+    return place
