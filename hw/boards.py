@@ -1,0 +1,108 @@
+"""The boards: a part, a clock and a few pins each. A new board with a known part is one more row."""
+
+import difflib
+from dataclasses import dataclass
+
+__all__ = ["BLOCK_RAM_BITS", "BOARDS", "LARGE_RAM_SHAPE", "Board", "Part", "find_board"]
+
+#: Bits of one block RAM (SB_RAM40_4K), and width x depth of one large RAM (SB_SPRAM256KA).
+BLOCK_RAM_BITS = 4096
+LARGE_RAM_SHAPE = (16, 16384)
+
+#: What remains of a receiver's 5 % in ten bits once the host's own error is taken off.
+BAUD_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one iCE40 has.
+
+    ``logic_cells`` each hold a 4-input LUT, a carry and a flip-flop; ``block_rams`` are of 4,096 bits, at most 16 a
+    word; ``large_rams`` are single-port, 16,384 words of 16 bits, and no bitstream can initialise them.
+    ``tiles`` is the size (x, y) of nextpnr's grid; ``yosys`` and ``nextpnr`` are the tools' names of the part.
+    """
+
+    name: str
+    yosys: str
+    nextpnr: str
+    logic_cells: int
+    block_rams: int
+    large_rams: int
+    multipliers: int
+    tiles: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Board:
+    """One board.
+
+    An oscillator of ``oscillator_mhz`` is on pin ``clock``, which is the PLL's own pad if ``pll_pad``. ``clock_mhz`` is
+    what a design is constrained to unless the user says otherwise, ``baud`` the serial port's bits per second. ``rx``
+    carries data from the host to the FPGA, ``tx`` back. ``leds`` are lit by 0 if ``leds_inverted``. ``button`` reads 0
+    while pressed; ``None`` if there is none.
+    """
+
+    name: str
+    title: str
+    part: Part
+    package: str
+    oscillator_mhz: float
+    clock_mhz: float
+    baud: int
+    clock: str
+    pll_pad: bool
+    rx: str
+    tx: str
+    leds: tuple[str, ...]
+    leds_inverted: bool
+    button: str | None
+
+    def uart_divisor(self, clock_mhz):
+        """Return the clock cycles of a bit on the serial line.
+
+        Raises ``ValueError`` if no whole number of them is within 2 % of the line's speed.
+        """
+        cycles = 1e6 * clock_mhz / self.baud
+        divisor = max(1, round(cycles))
+        if abs(divisor / cycles - 1) > BAUD_TOLERANCE:
+            raise ValueError(
+                f"clock must be within 2 % of a multiple of the serial line's {self.baud / 1e6:g} MHz, "
+                f"not {clock_mhz:g} MHz; try {divisor * self.baud / 1e6:g} MHz"
+            )
+        return divisor
+
+
+UP5K = Part(
+    name="iCE40UP5K", yosys="u", nextpnr="up5k", logic_cells=5280, block_rams=30, large_rams=4, multipliers=8,
+    tiles=(26, 32),
+)
+HX8K = Part(
+    name="iCE40HX8K", yosys="hx", nextpnr="hx8k", logic_cells=7680, block_rams=32, large_rams=0, multipliers=0,
+    tiles=(34, 34),
+)
+
+#: Every board by name.
+BOARDS = {
+    board.name: board
+    for board in (
+        Board(
+            name="ice40", title="iCEBreaker", part=UP5K, package="sg48", oscillator_mhz=12.0, clock_mhz=24.0,
+            baud=1_000_000, clock="35", pll_pad=True, rx="6", tx="9", leds=("11", "37"), leds_inverted=True,
+            button="10",
+        ),
+        Board(
+            name="ice40-hx8k", title="iCE40-HX8K breakout board", part=HX8K, package="ct256", oscillator_mhz=12.0,
+            clock_mhz=48.0, baud=1_000_000, clock="J3", pll_pad=False, rx="B10", tx="B12",
+            leds=("C3", "B3", "C4", "C5", "A1", "A2", "B4", "B5"), leds_inverted=False, button=None,
+        ),
+    )
+}
+
+
+def find_board(name):
+    """Return the board called ``name``. Raises ``ValueError`` naming the nearest board and all that there are."""
+    if name in BOARDS:
+        return BOARDS[name]
+    near = difflib.get_close_matches(str(name).lower(), BOARDS, n=1, cutoff=0.4)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"board must be one of {', '.join(BOARDS)}, not {name!r}{hint}")

@@ -1,0 +1,85 @@
+"""A board's clock and its reset."""
+
+from amaranth import C, ClockDomain, Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
+
+from hw.pll import achieved_mhz, find_settings
+
+__all__ = ["ClockAndReset"]
+
+#: Block RAM reads wrongly for some microseconds after the iCE40 has loaded its bitstream.
+RESET_US = 20
+
+
+class ClockAndReset(wiring.Component):
+    """Makes a board's clock, and a reset that lasts until all of it is stable.
+
+    Reset lasts 20 us from configuration, from the PLL's lock and from the button's release, whichever is last.
+
+    Parameters
+    ----------
+    board : Board
+    clock_mhz : float
+        The frequency of ``clk``; the oscillator's needs no PLL.
+
+    Members
+    -------
+    clock : In(1)
+        The board's oscillator.
+    pressed : In(1)
+        The button, asynchronous; 1 while it is pressed.
+    clk : Out(1)
+    rst : Out(1)
+        Synchronous to ``clk``; 1 from the start.
+
+    Raises
+    ------
+    ValueError
+        If the PLL cannot make the frequency.
+    """
+
+    def __init__(self, *, board, clock_mhz):
+        self.board = board
+        self.settings = None if clock_mhz == board.oscillator_mhz else find_settings(board.oscillator_mhz, clock_mhz)
+        self.clock_mhz = achieved_mhz(board.oscillator_mhz, clock_mhz)
+        super().__init__({"clock": In(1), "pressed": In(1), "clk": Out(1), "rst": Out(1)})
+
+    @property
+    def reset_cycles(self):
+        """Cycles of ``clk`` that reset lasts once everything is stable."""
+        return round(RESET_US * self.clock_mhz)
+
+    def elaborate(self, platform):
+        m = Module()
+        # The design's own domain is in reset until this one, which has none, says so.
+        m.domains.waiting = waiting = ClockDomain(reset_less=True, local=True)
+        m.d.comb += waiting.clk.eq(self.clk)
+
+        locked, stable, unpressed = Signal(), Signal(), Signal()
+        if self.settings is None:
+            m.d.comb += [self.clk.eq(self.clock), locked.eq(1)]
+        else:
+            m.submodules.pll = self._pll(self.clk, locked)
+        m.submodules.locked = FFSynchronizer(locked, stable, o_domain="waiting")
+        m.submodules.button = FFSynchronizer(~self.pressed, unpressed, o_domain="waiting")
+
+        waited = Signal(range(self.reset_cycles + 1))
+        m.d.comb += self.rst.eq(waited != self.reset_cycles)
+        with m.If(~(stable & unpressed)):
+            m.d.waiting += waited.eq(0)
+        with m.Elif(self.rst):
+            m.d.waiting += waited.eq(waited + 1)
+        return m
+
+    def _pll(self, output, locked):
+        settings = self.settings
+        # A PLL whose own pad has the oscillator takes it there; elsewhere it comes through the fabric.
+        kind, source = ("PAD", "PACKAGEPIN") if self.board.pll_pad else ("CORE", "REFERENCECLK")
+        return Instance(
+            f"SB_PLL40_{kind}", ("p", "FEEDBACK_PATH", "SIMPLE"), ("p", "DIVR", C(settings.divr, 4)),
+            ("p", "DIVF", C(settings.divf, 7)), ("p", "DIVQ", C(settings.divq, 3)),
+            ("p", "FILTER_RANGE", C(settings.filter_range, 3)), ("i", source, self.clock), ("i", "RESETB", C(1)),
+            ("i", "BYPASS", C(0)), ("o", "PLLOUTGLOBAL", output), ("o", "LOCK", locked),
+        )
