@@ -1,8 +1,8 @@
 """The integer IR: a network as a topologically ordered tuple of frozen nodes. See docs/architecture.md.
 
-Feature maps are ``(H, W, C)``; values are integers and bits appear as -1 / +1. Arrays are copied on entry and are
-read-only. Whatever a node or graph cannot be is refused on construction with ``CompileError``. Nodes refer to each
-other by name through ``sources``, so a node with several sources needs nothing new from ``Graph``.
+Feature maps are ``(H, W, C)``; values are integers and bits appear as -1 / +1. Arrays are copied on entry
+and are read-only. Whatever a node or graph cannot be is refused on construction with ``CompileError``. Nodes
+refer to each other by name through ``sources``, so one with several sources needs nothing new from ``Graph``.
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ from sw.errors import CompileError
 from sw.numerics import black
 
 __all__ = [
-    "BatchNorm", "Conv", "Graph", "Input", "MaxPool", "Node", "Scores", "Shape", "Sign", "Threshold", "binary_macs",
-    "equal",
+    "BatchNorm", "Conv", "Graph", "Input", "MaxPool", "Node", "Scores", "Shape", "Sign", "Threshold", "Unary",
+    "binary_macs", "equal",
 ]
 
 #: ``(H, W, C)`` of a feature map.
@@ -39,7 +39,7 @@ class Node:
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of the nodes whose results this one takes, in order."""
-        return (self.source,) if hasattr(self, "source") else ()
+        return ()
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """Shape of the result from those of the sources. Raises ``CompileError`` if they do not fit."""
@@ -51,11 +51,11 @@ class Node:
         with np.errstate(all="ignore"):
             array = np.array(given).astype(dtype)
         if array.ndim != dimensions or not array.size:
-            raise CompileError(f"{self.name}: {what} must be an array of {dimensions} dimension(s) that is not "
-                               f"empty, not of shape {array.shape}")
+            raise CompileError(f"{self.name}: {what} must be an array of {dimensions} dimension(s) that is "
+                               f"not empty, not of shape {array.shape}")
         if not np.array_equal(array, given) or not np.all(np.isfinite(array)):
-            raise CompileError(f"{self.name}: {what} must be finite numbers that {np.dtype(dtype).name} holds "
-                               f"exactly; round them first")
+            raise CompileError(f"{self.name}: {what} must be finite numbers that {np.dtype(dtype).name} "
+                               f"holds exactly; round them first")
         array.flags.writeable = False
         object.__setattr__(self, what, array)
 
@@ -70,13 +70,14 @@ class Node:
     def _per_channel(self, what: str, shape: Shape) -> Shape:
         count = len(getattr(self, what))
         if count != shape[2]:
-            raise CompileError(f"{self.name}: {what} has {count} values for {shape[2]} channels; give one a channel")
+            raise CompileError(f"{self.name}: {what} has {count} values for {shape[2]} channels; "
+                               f"give each channel one")
         return shape
 
 
 @dataclass(frozen=True, eq=False)
 class Input(Node):
-    """Images ``(H, W, C)`` whose ``bits``-bit pixels ``u`` enter as the odd integers ``2u - (2**bits - 1)``."""
+    """Images ``(H, W, C)``; pixels ``u`` of ``bits`` bits enter as odd integers ``2u - (2**bits - 1)``."""
 
     shape: Shape
     bits: int
@@ -84,7 +85,7 @@ class Input(Node):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.shape) != 3 or not all(isinstance(n, int | np.integer) and n > 0 for n in self.shape):
-            raise CompileError(f"{self.name}: shape must be (H, W, C) of positive integers, not {self.shape!r}")
+            raise CompileError(f"{self.name}: shape must be (H, W, C), all positive, not {self.shape!r}")
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
         self._integer("bits", 1, 8)
 
@@ -94,14 +95,25 @@ class Input(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(Node):
-    """Convolution of weights ``int8 (O, KH, KW, C)`` of -1 / +1; its result is the integer sum, with no bias.
-
-    ``padding`` pixels surround the map. They are skipped if ``pad_value`` is 0. Above an ``Input`` it may also be
-    ``black(bits)``, the value of an unsigned 0. The result has ``floor((H + 2 padding - KH) / stride) + 1`` rows.
-    """
+class Unary(Node):
+    """A node with one source."""
 
     source: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The one."""
+        return (self.source,)
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(Unary):
+    """Convolution of weights ``int8 (O, KH, KW, C)`` of -1 / +1; its result is the integer sum, with no bias.
+
+    ``padding`` pixels surround the map. They are skipped if ``pad_value`` is 0. Behind the ``Input`` it may
+    also be ``black(bits)``, an unsigned 0. The result has ``(H + 2 padding - KH) // stride + 1`` rows.
+    """
+
     weights: NDArray[np.int8]
     stride: int = 1
     padding: int = 0
@@ -121,7 +133,8 @@ class Conv(Node):
         height, width, channels = shapes[0]
         count, kernel_h, kernel_w, taken = self.weights.shape
         if taken != channels:
-            raise CompileError(f"{self.name}: weights take {taken} channels, but {self.source} has {channels}")
+            raise CompileError(f"{self.name}: weights take {taken} channels, but {self.source} has "
+                               f"{channels}")
         if min(height - kernel_h, width - kernel_w) + 2 * self.padding < 0:
             raise CompileError(f"{self.name}: kernel {kernel_h} x {kernel_w} is larger than the map "
                                f"{height} x {width} with padding {self.padding}; use a smaller kernel")
@@ -131,13 +144,12 @@ class Conv(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class BatchNorm(Node):
+class BatchNorm(Unary):
     """``gain * (x - mean) / sqrt(variance + epsilon) + bias`` per channel; only before the passes.
 
-    The arrays are ``float32 (C,)``; ``epsilon`` is a Python float, which counts as the exact rational that it is.
+    The arrays are ``float32 (C,)``; ``epsilon`` is a Python float, taken as the exact rational that it is.
     """
 
-    source: str
     gain: NDArray[np.float32]
     bias: NDArray[np.float32]
     mean: NDArray[np.float32]
@@ -149,10 +161,10 @@ class BatchNorm(Node):
         for what in ("gain", "bias", "mean", "variance"):
             self._array(what, np.float32, 1)
         object.__setattr__(self, "epsilon", float(self.epsilon))
-        if not (np.isfinite(self.epsilon) and self.epsilon >= 0 and self.variance.min() >= 0
-                and self.variance.min() + self.epsilon > 0):
-            raise CompileError(f"{self.name}: variance + epsilon must be above 0 in each channel and neither below "
-                               f"0, not {self.variance.min()} + {self.epsilon}")
+        least = float(self.variance.min())
+        if not (np.isfinite(self.epsilon) and self.epsilon >= 0 and least >= 0 and least + self.epsilon > 0):
+            raise CompileError(f"{self.name}: variance + epsilon must be above 0 in each channel and neither "
+                               f"below 0, not {least} + {self.epsilon}")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """That of the source."""
@@ -162,17 +174,14 @@ class BatchNorm(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Sign(Node):
+class Sign(Unary):
     """+1 where ``x >= 0``, else -1."""
-
-    source: str
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPool(Node):
+class MaxPool(Unary):
     """Maximum of windows ``size x size``, the stride too; what is left over at the far edges is dropped."""
 
-    source: str
     size: int
 
     def __post_init__(self) -> None:
@@ -189,10 +198,9 @@ class MaxPool(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Threshold(Node):
+class Threshold(Unary):
     """+1 where ``x >= T``, else -1; ``thresholds`` is ``int32 (C,)``."""
 
-    source: str
     thresholds: NDArray[np.int32]
 
     def __post_init__(self) -> None:
@@ -205,10 +213,11 @@ class Threshold(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Scores(Node):
-    """Final integers ``x + offset``, ``offsets`` is ``int32 (O,)``; the class is the lowest index of the highest."""
+class Scores(Unary):
+    """Final integers ``x + offset``, ``offsets`` is ``int32 (O,)``; the class is the lowest index of the
+    highest.
+    """
 
-    source: str
     offsets: NDArray[np.int32]
 
     def __post_init__(self) -> None:
@@ -239,7 +248,7 @@ class Graph:
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
-        if not self.nodes or [type(node) for node in self.nodes].count(Input) != 1 or self.inputs is not self.nodes[0]:
+        if [isinstance(node, Input) for node in self.nodes] != [True] + [False] * (len(self.nodes) - 1):
             raise CompileError(f"network {self.name}: its first node, and no other, must be an input")
         shapes: dict[str, Shape] = {}
         for node in self.nodes:
@@ -259,13 +268,15 @@ class Graph:
     def _check_padding(self, conv: Conv) -> None:
         legal = {0, black(self.inputs.bits)} if conv.source == self.inputs.name else {0}
         if conv.pad_value not in legal:
-            raise CompileError(f"{conv.name}: pad_value must be {' or '.join(map(str, sorted(legal)))} here, not "
-                               f"{conv.pad_value}; only the image can be padded with black")
+            raise CompileError(f"{conv.name}: pad_value must be {' or '.join(map(str, sorted(legal)))} here, "
+                               f"not {conv.pad_value}; only the image can be padded with black")
 
     @property
     def inputs(self) -> Input:
         """The input node."""
-        return next(node for node in self.nodes if isinstance(node, Input))
+        first = self.nodes[0]
+        assert isinstance(first, Input)  # as checked on construction
+        return first
 
     def node(self, name: str) -> Node:
         """The node of a name. Raises ``CompileError`` if there is none."""
@@ -301,19 +312,19 @@ def equal(one: Graph, other: Graph) -> bool:
 def binary_macs(graph: Graph, name: str) -> int:
     """Binary multiply-accumulates of a convolution that a score depends on.
 
-    Each output pixel counts its whole kernel, padded taps too; an n-bit input counts n times. Pixels that a later
-    pool or stride drops do not count. Raises ``CompileError`` if the node is no convolution.
+    Each output pixel counts its whole kernel, padded taps too; an n-bit input counts n times. Pixels that a
+    later pool or stride drops do not count. Raises ``CompileError`` if the node is no convolution.
     """
     conv = graph.node(name)
     if not isinstance(conv, Conv):
-        raise CompileError(f"{name}: multiply-accumulates are those of a convolution, not of {type(conv).__name__}")
+        raise CompileError(f"{name}: a convolution is wanted, not a node {type(conv).__name__}")
     planes = graph.inputs.bits if conv.source == graph.inputs.name else 1
     return int(_needed(graph)[name].sum()) * conv.weights.size * planes
 
 
 def _needed(graph: Graph) -> dict[str, NDArray[np.bool_]]:
-    """For each node the pixels ``(H, W)`` of its result that reach the end of the network."""
-    masks = {node.name: np.full(graph.shape(node.name)[:2], not graph.consumers(node.name)) for node in graph.nodes}
+    """For each node the pixels ``(H, W)`` of its result on which the last node's depends."""
+    masks = {node.name: np.full(graph.shape(node.name)[:2], node is graph.nodes[-1]) for node in graph.nodes}
     for node in reversed(graph.nodes):
         if isinstance(node, Conv):
             windows = tuple((kernel, node.stride, node.padding) for kernel in node.weights.shape[1:3])

@@ -82,7 +82,8 @@ def chain_of_layers(graph: ir.Graph) -> tuple[Layer, ...]:
                 f"a threshold or scores; run sw.passes.lower on the network"
             )
             break
-        pool = nodes.pop(0) if nodes and isinstance(nodes[0], ir.MaxPool) else None
+        pool = nodes[0] if nodes and isinstance(nodes[0], ir.MaxPool) else None
+        nodes = nodes[1:] if pool else nodes
         if conv.source != previous or after.source != conv.name or (pool and pool.source != after.name):
             reasons.append(f"{conv.name}: branches are not supported by the engine; layers must form a chain")
             break
@@ -133,7 +134,7 @@ def _reasons(layer: Layer, conv: ir.Conv, source: ir.Input | None, *, last: bool
                          f"{layer.out_shape[1]}; end the network with a fully connected layer")
         if layer.out_shape[2] > LIMITS["classes"]:
             found.append(f"{layer.name}: {layer.out_shape[2]} classes are above the engine's {LIMITS['classes']}")
-        reach = layer.largest_sum + int(np.abs(layer.offsets).max(initial=0))
+        reach = layer.largest_sum + int(np.abs(np.asarray(layer.offsets)).max(initial=0))
         if reach > 0x7FFF:
             found.append(f"{layer.name}: a score can reach {reach}, above the 16-bit result's 32767; "
                          f"use fewer inputs or smaller offsets")

@@ -3,22 +3,23 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sw.layers import Layer
+from sw.folding import LayerPlan
 from sw.numerics import quantise_pixels, signs_to_bits
-from sw.schedule import LayerPlan
 
 __all__ = ["pack_image", "pack_thresholds", "pack_weights", "threshold_width"]
 
 
 def _lane_bits(plan: LayerPlan) -> NDArray[np.uint8]:
-    """Weight bits ``(O, taps, words, lanes)``.
+    """Weight bits ``(groups_c * rows, taps, words, lanes)``; rows beyond the last channel have weights of 0.
 
     A feature word is filled from the top, so a channel count that does not fill the last word leaves its low lanes
     unused. Words of the input unit are filled from lane 0. Activations are 0 in unused lanes; there the weights are
     0, 1, 0, ... from the lowest on, so that half of them match (rounded up) and add nothing to the sum.
     """
-    lanes, rows = plan.engine.lanes, len(plan.layer.weights)
-    bits = signs_to_bits(plan.layer.weights).reshape(rows, plan.kernel[0] * plan.kernel[1], -1)
+    lanes, rows = plan.engine.lanes, plan.groups_c * plan.engine.rows
+    weights = signs_to_bits(plan.layer.weights).reshape(len(plan.layer.weights), plan.kernel[0] * plan.kernel[1], -1)
+    bits = np.zeros((rows, *weights.shape[1:]), np.uint8)
+    bits[:len(weights)] = weights
     channels = bits.shape[2]
     full = (plan.words - 1) * lanes
     used = channels - full
@@ -37,13 +38,11 @@ def _lane_bits(plan: LayerPlan) -> NDArray[np.uint8]:
 def pack_weights(plan: LayerPlan) -> NDArray[np.uint8]:
     """Weight ROM words of a layer as bits ``(weight_words, rows * lanes)``, bit 0 of row 0 first.
 
-    Order: channel group, tap, word. Rows beyond the last channel are 0 throughout.
+    Order: channel group, tap, word.
     """
     engine = plan.engine
     bits = _lane_bits(plan)
-    padded = np.zeros((plan.groups_c * engine.rows, *bits.shape[1:]), np.uint8)
-    padded[:len(bits)] = bits
-    grouped = padded.reshape(plan.groups_c, engine.rows, *bits.shape[1:]).transpose(0, 2, 3, 1, 4)
+    grouped = bits.reshape(plan.groups_c, engine.rows, *bits.shape[1:]).transpose(0, 2, 3, 1, 4)
     return np.ascontiguousarray(grouped.reshape(plan.weight_words, engine.rows * engine.lanes))
 
 

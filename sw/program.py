@@ -8,7 +8,6 @@ contents) and ``program.npz`` (the contents).
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +18,12 @@ from numpy.typing import NDArray
 
 from sw import descriptor, ir
 from sw.engine import Engine
-from sw.errors import ArtifactError, FitError
-from sw.files import write_atomic
-from sw.layers import Layer, chain_of_layers
+from sw.errors import ArtifactError
+from sw.files import npz_bytes, write_atomic
+from sw.folding import LayerPlan, plan_layer
+from sw.layers import chain_of_layers
 from sw.pack import pack_image, pack_thresholds, pack_weights, threshold_width
-from sw.schedule import FrameTiming, LayerPlan, LayerSchedule, Schedule, plan_layer, schedule_layers
+from sw.schedule import FrameTiming, LayerSchedule, Schedule, schedule_layers
 
 __all__ = ["SCHEMA", "ImageInput", "MemoryUse", "Program", "compile_graph", "load_program", "save_program"]
 
@@ -61,7 +61,8 @@ class ImageInput:
 @dataclass(frozen=True)
 class MemoryUse:
     """One memory of the engine: ``kind`` is ``"block"`` (block RAM) or ``"large"`` (the part's large single-port RAM
-    where it has one, else block RAM); ``bits_used`` of ``copies * width * depth`` hold contents."""
+    where it has one, else block RAM); ``bits_used`` of ``copies * width * depth`` hold contents.
+    """
 
     name: str
     kind: str
@@ -74,7 +75,8 @@ class MemoryUse:
 @dataclass(frozen=True, eq=False)
 class Program:
     """Everything an engine needs; see the module. ``layer_names`` and ``layer_shapes`` (``(H, W, C)`` of each layer's
-    result) let a trace be read."""
+    result) let a trace be read.
+    """
 
     network: str
     engine: Engine
@@ -229,15 +231,9 @@ def _fields(plan: LayerPlan, first: bool, in_base: int, out_base: int, weights: 
 def save_program(program: Program, folder: Path | str) -> tuple[Path, Path]:
     """Write a program to ``folder``; the same program always gives the same bytes. Returns the two paths."""
     folder = Path(folder)
-    contents = io.BytesIO()
-    with zipfile.ZipFile(contents, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in (("weights", np.packbits(program.weights, axis=1, bitorder="little")),
-                            ("thresholds", program.thresholds)):
-            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            member.compress_type = zipfile.ZIP_DEFLATED
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(member, buffer.getvalue())
+    contents = npz_bytes({
+        "weights": np.packbits(program.weights, axis=1, bitorder="little"), "thresholds": program.thresholds,
+    })
     header = {
         "schema": SCHEMA, "network": program.network, "engine": asdict(program.engine), "image": asdict(program.image),
         "weight_bits": int(program.weights.shape[1]), "descriptors": list(program.descriptors),
@@ -246,10 +242,10 @@ def save_program(program: Program, folder: Path | str) -> tuple[Path, Path]:
         "classes": program.classes, "layer_names": list(program.layer_names),
         "layer_shapes": [list(shape) for shape in program.layer_shapes],
         "layers": [asdict(layer) for layer in program.schedule.layers], "timing": asdict(program.schedule.timing),
-        "sha256": hashlib.sha256(contents.getvalue()).hexdigest(),
+        "sha256": hashlib.sha256(contents).hexdigest(),
     }
     paths = folder / "program.json", folder / "program.npz"
-    write_atomic(paths[1], contents.getvalue())
+    write_atomic(paths[1], contents)
     write_atomic(paths[0], json.dumps(header, indent=1, sort_keys=True) + "\n")
     return paths
 
@@ -269,7 +265,7 @@ def load_program(folder: Path | str) -> Program:
     if header.get("schema") != SCHEMA:
         raise ArtifactError(f"program {folder}: schema {header.get('schema')!r}, this version reads {SCHEMA}; {remedy}")
     if hashlib.sha256(contents).hexdigest() != header.get("sha256"):
-        raise ArtifactError(f"program {folder}: the contents of program.npz do not match program.json's sha256; {remedy}")
+        raise ArtifactError(f"program {folder}: program.npz does not match the sha256 in program.json; {remedy}")
     with np.load(io.BytesIO(contents)) as arrays:
         packed, thresholds = arrays["weights"], arrays["thresholds"]
     image = header["image"]

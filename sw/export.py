@@ -1,0 +1,131 @@
+"""``python -m sw.export``: a trained checkpoint becomes a lowered graph, measured on the whole test set."""
+
+import argparse
+import hashlib
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from sw import ir
+from sw.errors import CompileError
+from sw.files import npz_bytes, write_atomic
+from sw.frontend import import_module
+from sw.graph_file import save_graph
+from sw.nn import ScoreHead
+from sw.passes import lower
+from sw.reference import run
+from sw.train import checkpoint, data
+
+__all__ = ["Comparison", "compare", "export", "main"]
+
+#: Test images, from the first on, that go with a graph for simulations.
+SAMPLE = 300
+
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A PyTorch model in eval mode (float32) against its integer graph, on the same ``images``.
+
+    ``float_right`` and ``integer_right`` count right classes; ``classes_differ`` images with different classes, and
+    ``scores_differ`` single scores that are not the same integer. Both are 0 unless float32 rounds a batch norm
+    across a sign.
+    """
+
+    images: int
+    float_right: int
+    integer_right: int
+    classes_differ: int
+    scores_differ: int
+
+    def metadata(self) -> dict[str, Any]:
+        """For a graph's metadata: accuracies as fractions of ``images``, and the disagreements."""
+        return {
+            "accuracy": {"float": self.float_right / self.images, "integer": self.integer_right / self.images,
+                         "images": self.images},
+            "disagreements": {"classes": self.classes_differ, "scores": self.scores_differ},
+        }
+
+
+def compare(model: nn.Sequential, graph: ir.Graph, images: torch.Tensor, labels: torch.Tensor,
+            progress: bool = False) -> Comparison:
+    """Run both on images ``uint8 (N, C, H, W)`` with labels ``(N,)``; the model ends in a ``ScoreHead``."""
+    head = list(model.modules())[-1]
+    assert isinstance(head, ScoreHead)  # or the import would have refused it
+    counts = np.zeros(4, np.int64)
+    batches = list(zip(images.split(_BATCH), labels.split(_BATCH)))
+    for batch, expected in tqdm(batches, desc="test images", unit="batch", leave=False, disable=not progress):
+        with torch.inference_mode():
+            logits = model.eval()(batch)
+        result = run(graph, batch.permute(0, 2, 3, 1).numpy())
+        classes, right = logits.argmax(1).numpy(), expected.numpy()
+        scores = logits.double().numpy() / head.scale
+        counts += [(classes == right).sum(), (result.classes == right).sum(), (classes != result.classes).sum(),
+                   (scores != result.scores).sum()]
+    return Comparison(len(images), *counts.tolist())
+
+
+def export(path: Path | str, folder: Path | str, *, data_name: str | None = None, data_dir: Path | None = None,
+           dump: Path | None = None, progress: bool = False) -> tuple[ir.Graph, Comparison]:
+    """Write the graph of checkpoint ``path`` and the first test images to ``folder``, whose name it gets.
+
+    The data set is the one that the checkpoint was trained on unless ``data_name`` says another. ``dump`` is a
+    folder for the graph between the passes. Raises ``CompileError`` and ``OSError``; then ``folder`` is as it was.
+    """
+    folder = Path(folder)
+    model, trained = checkpoint.load(path)
+    data_name = data_name or trained.data
+    dataset = data.load(data_name, data_dir)
+    _, channels, height, width = dataset.test_images.shape
+    graph = lower(import_module(model, (height, width, channels), folder.resolve().name), dump)
+    comparison = compare(model, graph, dataset.test_images, dataset.test_labels, progress)
+    graph = graph.replace(metadata={
+        **comparison.metadata(), "data": data_name, "seed": trained.seed, "epochs_done": trained.epochs_done,
+        "recipe": asdict(trained.recipe), "versions": dict(trained.versions),
+        "checkpoint_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+    })
+    sample = dataset.test_images[:SAMPLE].permute(0, 2, 3, 1).numpy()
+    labels = dataset.test_labels[:SAMPLE].numpy().astype(np.uint8)
+    write_atomic(folder / "sample.npz", npz_bytes({"images": sample, "labels": labels}))
+    save_graph(graph, folder)
+    return graph, comparison
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0, or 2 for input that it cannot use."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sw.export",
+        description="Turn a checkpoint into a graph for hw.build, and compare both on the whole test set.")
+    parser.add_argument("--checkpoint", metavar="FILE", type=Path, required=True, help="*.safetensors of sw.train")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, required=True,
+                        help="for graph.json, graph.npz and sample.npz; its name becomes the network's")
+    parser.add_argument("--data", metavar="NAME", choices=list(data.SOURCES), help="the data set (the checkpoint's)")
+    parser.add_argument("--data-dir", metavar="PATH", type=Path, help="its folder of IDX files, or an .npz")
+    parser.add_argument("--dump-passes", metavar="FOLDER", type=Path, help="save the graph between all passes there")
+    given = parser.parse_args(arguments)
+    try:
+        graph, found = export(given.checkpoint, given.out, data_name=given.data, data_dir=given.data_dir,
+                              dump=given.dump_passes, progress=sys.stderr.isatty())
+    except CompileError as error:
+        print(f"sw.export: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"sw.export: {error.filename or given.out}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    accuracy = graph.metadata["accuracy"]
+    print(f"{graph.name}: PyTorch {accuracy['float']:.2%}, integers {accuracy['integer']:.2%} of {found.images} test "
+          f"images of {graph.metadata['data']}")
+    print(f"they differ in {found.classes_differ} classes and {found.scores_differ} scores")
+    print(f"wrote {given.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

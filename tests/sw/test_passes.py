@@ -1,0 +1,142 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from sw import ir
+from sw.errors import UnsupportedLayerError
+from sw.graph_file import load_graph
+from sw.passes import PASSES, check_supported, lower, verify_lowered
+from sw.reference import run
+from tests.sw import scalar_model
+from tests.sw.networks import random_cnn, random_images, random_mlp
+from tests.sw.trained import random_trained
+
+PLACES = ("before", "between", "after", "none", "no norm")
+
+
+@pytest.mark.parametrize("places", [*itertools.product(PLACES, repeat=2), ("before",) * 3, ()], ids="-".join)
+def test_lowered_graph_means_the_same(places):
+    for seed in range(3):
+        given = random_trained(seed, places)
+        lowered = lower(given)
+        assert verify_lowered(lowered) is lowered
+        assert (lowered.name, lowered.metadata) == (given.name, given.metadata)
+        images = random_images(seed, given.inputs.shape, count=2)
+        scores = run(lowered, images).scores
+        for image, found in zip(images, scores):
+            assert found.tolist() == scalar_model.classify(given, image)[0]
+
+
+def test_lowered_kinds():
+    kinds = [type(node).__name__ for node in lower(random_trained(1, ("before", "between", "after", "none"))).nodes]
+    layer = ["Conv", "Threshold", "MaxPool"]
+    assert kinds == ["Input", *layer, *layer, "Conv", "Threshold", "Conv", "Threshold", "Conv", "Scores"]
+
+
+@pytest.mark.parametrize("graph", [random_cnn(1, pools=(2,)), random_mlp(2), lower(random_trained(3))])
+def test_a_lowered_graph_is_its_own(graph):
+    assert ir.equal(lower(graph), graph)
+
+
+def test_passes_leave_what_they_are_given():
+    given, twin = random_trained(4), random_trained(4)
+    lower(given)
+    assert ir.equal(given, twin)
+
+
+def test_dump(tmp_path):
+    given = random_trained(5)
+    lowered = lower(given, dump=tmp_path)
+    folders = sorted(path.name for path in tmp_path.iterdir())
+    assert folders == ["0-given", *(f"{index}-{step.__name__}" for index, step in enumerate(PASSES, start=1))]
+    assert ir.equal(load_graph(tmp_path / "0-given"), given)
+    assert ir.equal(load_graph(tmp_path / folders[-1]), lowered)
+
+
+def ones(*shape):
+    return np.ones(shape, np.int8)
+
+
+def norm(name, source, channels=2):
+    array = np.ones(channels)
+    return ir.BatchNorm(name, source, array, array, array, array, 0.5)
+
+
+def network(*nodes, end="last"):
+    """An image 6 x 6, a convolution ``conv`` of 2 channels, then ``nodes``, then scores of ``end``."""
+    body = (ir.Input("image", (6, 6, 1), 8), ir.Conv("conv", "image", ones(2, 3, 3, 1)), *nodes)
+    height, width, channels = ir.Graph(body, "body").shape(end)
+    return ir.Graph((*body, ir.Conv("head", end, ones(3, height, width, channels)),
+                     ir.Scores("scores", "head", [0, 0, 0])), "net")
+
+
+SIGN = ir.Sign("last", "conv")
+
+UNSUPPORTED = {
+    "no sign": (network(norm("last", "conv")),
+                ["conv: its sums reach head without a sign; put a SignActivation between them"]),
+    "two signs": (network(ir.Sign("sign", "conv"), ir.Sign("last", "sign")),
+                  ["last: sign already gives bits; leave out this Sign"]),
+    "norm behind sign": (network(ir.Sign("sign", "conv"), norm("last", "sign")),
+                         ["last: a batch norm behind sign, which gives bits; put it before"]),
+    "two norms": (network(norm("a", "conv"), norm("b", "a"), ir.Sign("last", "b")),
+                  ["b: a already normalises; leave out one of the two"]),
+    "two pools": (network(ir.MaxPool("a", "conv", 2), ir.Sign("sign", "a"), ir.MaxPool("last", "sign", 2)),
+                  ["last: a already pools; use one pool of size 4"]),
+    "threshold behind norm": (network(norm("a", "conv"), ir.Threshold("last", "a", [0, 0])),
+                              ["last: a Threshold behind batch norm a; use a Sign there"]),
+    "image not convolved": (
+        ir.Graph((ir.Input("image", (2, 2, 1), 8), ir.Sign("a", "image"), ir.Conv("head", "a", ones(1, 2, 2, 1)),
+                  ir.Scores("scores", "head", [0])), "net"),
+        ["a: Sign of the image itself; begin with a convolution or a fully connected layer"]),
+    "nothing": (ir.Graph((ir.Input("image", (2, 2, 1), 8),), "net"),
+                ["image: the network has no convolution or fully connected layer"]),
+    "no scores": (network(SIGN).replace(nodes=network(SIGN).nodes[:-1]),
+                  ["head: it does not give scores; end with a fully connected layer and a ScoreHead"]),
+    "norm of scores": (
+        ir.Graph((*network(SIGN).nodes[:-1], norm("b", "head", 3), ir.Scores("scores", "b", [0, 0, 0])), "net"),
+        ["b: BatchNorm between head and the scores; the ScoreHead's offsets suffice"]),
+    "branch": (
+        ir.Graph((*network(SIGN).nodes[:-2], ir.Conv("head", "conv", ones(1, 4, 4, 2)),
+                  ir.Scores("scores", "head", [0])), "net"),
+        ["head: takes conv, not the layer before it, last; branches are not supported, so make the network a chain"]),
+    "unknown kind": (
+        network(ir.Unary("strange", "conv"), ir.Sign("last", "strange")),
+        ["strange: Unary is not known to the passes; leave it out"]),
+    "all at once": (
+        network(ir.MaxPool("a", "conv", 2), ir.MaxPool("b", "a", 2), ir.Conv("last", "b", ones(2, 1, 1, 2))),
+        ["b: a already pools; use one pool of size 4",
+         "conv: its sums reach last without a sign; put a SignActivation between them",
+         "last: its sums reach head without a sign; put a SignActivation between them"]),
+}
+
+
+@pytest.mark.parametrize(("graph", "reasons"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_unsupported(graph, reasons):
+    with pytest.raises(UnsupportedLayerError) as caught:
+        lower(graph)
+    assert list(caught.value.reasons) == reasons
+
+
+def test_supported_graph_is_returned():
+    graph = random_trained(6, PLACES[:3])
+    assert check_supported(graph) is graph
+
+
+@pytest.mark.parametrize(("graph", "reasons"), [
+    (network(SIGN), [
+        "last: Sign of conv stands behind conv, where the lowered form has Threshold or Scores; run sw.passes.lower",
+        "head: Conv of last stands behind last, where the lowered form has nothing; run sw.passes.lower"]),
+    (network(ir.Threshold("last", "conv", [0, 2297])), [
+        "last: a threshold is 1 too far from 0 for the sums of conv; clamp it to one beyond their reach"]),
+    (ir.Graph(network(ir.Threshold("last", "conv", [-2296, 2296])).nodes[:3], "net"), [
+        "last: the last node must be Scores"]),
+    (UNSUPPORTED["branch"][0], [
+        "last: Sign of conv stands behind conv, where the lowered form has Threshold or Scores; run sw.passes.lower",
+        "head: Conv of conv stands behind last, where the lowered form has nothing; run sw.passes.lower"]),
+])
+def test_not_lowered(graph, reasons):
+    with pytest.raises(UnsupportedLayerError) as caught:
+        verify_lowered(graph)
+    assert list(caught.value.reasons) == reasons
