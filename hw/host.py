@@ -63,13 +63,15 @@ class ProcessTransport:
         """As ``SerialTransport.exchange``."""
         with tempfile.TemporaryDirectory() as folder:
             save_program(self._program, folder)
-            result = subprocess.run([sys.executable, "-m", "sim.link", "--program", folder], input=request,
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-                                    cwd=Path(__file__).resolve().parent.parent)
+            result = subprocess.run(
+                [sys.executable, "-m", "sim.link", "--program", folder], input=request, check=False,
+                capture_output=True,
+                cwd=Path(__file__).resolve().parent.parent,
+            )
         if result.returncode:
             lines = result.stderr.decode(errors="replace").strip().splitlines() or ["(it printed nothing)"]
-            raise LinkError(f"the simulation failed: {lines[-1]}; it needs pip install 'popforge[sim]', a C++ compiler, "
-                            f"make and perl")
+            raise LinkError(f"the simulation failed: {lines[-1]}; it needs pip install 'popforge[sim]', a C++ "
+                            f"compiler, make and perl")
         return result.stdout[:reply_bytes]
 
 
@@ -80,7 +82,7 @@ def classify(transport, payload, layout):
     """
     reply = transport.exchange(encode_request(payload), layout.size + 5)
     if not reply:
-        raise LinkError("no reply came: check the port, the baud rate, and that the board runs this network's bitstream")
+        raise LinkError("no reply came: check the port, the baud rate, and that the board runs this network")
     try:
         status, result = decode_reply(reply, layout.size)
         if status is not Status.OK:
@@ -106,8 +108,8 @@ def read_image(path, shape):
     except (OSError, ValueError) as error:
         raise DataError(f"image {path}: cannot be read ({error}); give a .npy, .pgm, .ppm or raw file") from error
     if pixels.dtype != np.uint8 or pixels.size != height * width * channels:
-        raise DataError(f"image {path}: has {pixels.size} values of {pixels.dtype}, the network takes {height} x {width} "
-                        f"x {channels} values of uint8")
+        raise DataError(f"image {path}: has {pixels.size} values of {pixels.dtype}, the network takes "
+                        f"{height} x {width} x {channels} values of uint8")
     return pixels.reshape(shape)
 
 
@@ -151,7 +153,8 @@ def _image(options, entry):
     if options.sample is None:
         return read_image(options.image, entry.graph.inputs.shape)
     if not 0 <= options.sample < len(entry.images):
-        raise DataError(f"--sample {options.sample}: network {entry.graph.name} has samples 0 to {len(entry.images) - 1}")
+        raise DataError(f"--sample {options.sample}: network {entry.graph.name} has samples 0 to "
+                        f"{len(entry.images) - 1}")
     return entry.images[options.sample]
 
 

@@ -1,4 +1,4 @@
-"""Input unit for images of n-bit pixels: forms the first convolution's windows and hands them out bit plane by plane."""
+"""Input unit for images of n-bit pixels: forms the first convolution's windows, a bit plane after the other."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring

@@ -67,6 +67,8 @@ class Bench(wiring.Component):
     program : Program
     frames : int
         Frames that the store holds, a power of two.
+    device : component, optional
+        What is driven, with the members of ``Accelerator``; that itself unless given.
 
     Members
     -------
@@ -91,8 +93,9 @@ class Bench(wiring.Component):
     trace : Out(Trace)
     """
 
-    def __init__(self, program, *, frames):
+    def __init__(self, program, *, frames, device=None):
         self.program = program
+        self.device = device or Accelerator(program)
         self.capacity = frames
         engine = program.engine
         self.words = -(-program.input_bytes // LOAD_BYTES)
@@ -124,7 +127,7 @@ class Bench(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dut = dut = Accelerator(self.program)
+        m.submodules.dut = dut = self.device
         m.d.sync += self.cycle.eq(self.cycle + 1)
         wiring.connect(m, dut.trace, wiring.flipped(self.trace))
         with m.If(dut.error != FrameError.NONE):

@@ -12,17 +12,17 @@ __all__ = ["FOLDER", "simulate"]
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "sim"
 
 
-def simulate(job, *, name, tests, folder=FOLDER, built_from=None):
+def simulate(job, *, name, tests, folder=FOLDER, built_from=None, device=None, sources=()):
     """Run the cocotb tests of ``sim.frames_bench`` whose names match ``tests`` (a regular expression).
 
-    ``built_from`` is the program of the hardware where that is not the job's. Returns the job's folder, in which the
-    records are. Raises ``RuntimeError`` if a test fails.
+    ``built_from`` is the program of the hardware where that is not the job's; ``device`` and ``sources`` are those of
+    ``sim.bench.Bench`` and ``sim.verilate.build``. Returns the path of the xUnit
+    results; the job's records are in the folder ``name`` beside it. Raises ``RuntimeError`` if a test fails.
     """
     share = 1
     while share < len(job.payloads):
         share *= 2
-    runner, target = build(Bench(built_from or job.program, frames=share), name="bench", folder=folder)
-    place = target / name
-    environment = save_job(place, job)
-    run(runner, target, name="bench", module="sim.frames_bench", environment=environment, filter=tests)
-    return place
+    bench = Bench(built_from or job.program, frames=share, device=device)
+    runner, target = build(bench, name="bench", folder=folder, sources=sources)
+    environment = save_job(target / name, job)
+    return run(runner, target, name="bench", module="sim.frames_bench", environment=environment, filter=tests)

