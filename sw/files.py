@@ -42,5 +42,5 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             member.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(member, "w") as stream:
-                np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+                np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
     return contents.getvalue()

@@ -1,0 +1,45 @@
+import io
+import os
+
+import numpy as np
+import pytest
+
+from sw.files import npz_bytes, write_atomic
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff", "text \N{MULTIPLICATION SIGN}"])
+def test_write_atomic_writes_all_of_it(tmp_path, content):
+    path = tmp_path / "new" / "folder" / "file"
+    write_atomic(path, content)
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_write_atomic_replaces_whole(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"a longer old content")
+    write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_write_atomic_leaves_the_old_file_where_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fail(source, target):
+        raise OSError("no space")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_npz_bytes_are_read_by_numpy():
+    arrays = {"a": np.arange(6, dtype=np.int16).reshape(2, 3), "b": np.array(7)}
+    with np.load(io.BytesIO(npz_bytes(arrays)), allow_pickle=False) as read:
+        assert set(read.files) == {"a", "b"}
+        for name, array in arrays.items():
+            assert read[name].dtype == array.dtype
+            assert np.array_equal(read[name], array)
