@@ -13,6 +13,7 @@ from hw.memory import Rom
 from hw.passes import PassSequencer
 from hw.receiver import FrameError
 from hw.results import ResultSender
+from hw.stream import StreamBuffer
 from hw.taps import TapSequencer
 from hw.vector_input import VectorInput
 from hw.window_input import WindowInput
@@ -105,11 +106,11 @@ class Accelerator(wiring.Component):
             rows=engine.rows, columns=engine.columns, lanes=engine.lanes, sum_width=program.sum_width)
         m.submodules.drain = drain = Drain(
             rows=engine.rows, columns=engine.columns, lanes=engine.lanes, drain=engine.drain,
-            sum_width=program.sum_width, threshold_width=program.threshold_width,
+            sum_width=program.sum_width, threshold_width=program.threshold_width, score_width=program.score_width,
             thresholds=program.threshold_words(), address_width=address_width, pooling=program.pooling,
             fields=control.fields)
         m.submodules.results = results = ResultSender(
-            classes=program.classes, score_width=len(drain.score))
+            classes=program.classes, score_width=program.score_width)
         m.submodules.image = image = self._input_unit()
 
         # Control.
@@ -163,9 +164,26 @@ class Accelerator(wiring.Component):
         ]
         m.d.sync += self.trace.address.eq(drain.write_address)
 
-        wiring.connect(m, wiring.flipped(self.s_axis), image.i)
+        self._register_input(m, image)
         wiring.connect(m, results.o, wiring.flipped(self.m_axis))
         return m
+
+    def _register_input(self, m, image):
+        """A skid buffer at the edge: what drives ``s_axis`` sees only registers."""
+        m.submodules.edge = edge = StreamBuffer(data.StructLayout({"data": 8, "last": 1, "user": 1}))
+        outer, inner = edge.i, edge.o
+        m.d.comb += [
+            outer.valid.eq(self.s_axis.tvalid),
+            outer.payload.data.eq(self.s_axis.tdata),
+            outer.payload.last.eq(self.s_axis.tlast),
+            outer.payload.user.eq(self.s_axis.tuser),
+            self.s_axis.tready.eq(outer.ready),
+            image.i.tvalid.eq(inner.valid),
+            image.i.tdata.eq(inner.payload.data),
+            image.i.tlast.eq(inner.payload.last),
+            image.i.tuser.eq(inner.payload.user),
+            inner.ready.eq(image.i.tready),
+        ]
 
     def _input_unit(self):
         image, engine = self.program.image, self.program.engine

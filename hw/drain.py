@@ -25,8 +25,8 @@ class Drain(wiring.Component):
     ----------
     rows, columns, lanes, drain : int
     sum_width : int
-    threshold_width : int
-        Bits of a signed threshold.
+    threshold_width, score_width : int
+        Bits of a signed threshold, and of a signed score.
     thresholds : sequence of int
         Threshold rows in order of use, each ``drain`` thresholds, the first row in the lowest bits.
     address_width : int
@@ -46,19 +46,20 @@ class Drain(wiring.Component):
         A word for each column is written in the next cycle, at ``write_address`` of this one.
     write_enable, write_address, write_data : Out
     score_valid, score : Out
-        Scores of column 0, signed, a bit wider than a threshold, in order of class.
+        Scores of column 0, in order of class.
     done : Out(1)
         The layer's last result is written in this cycle.
     """
 
-    def __init__(self, *, rows, columns, lanes, drain, sum_width, threshold_width, thresholds, address_width,
-                 pooling, fields):
+    def __init__(self, *, rows, columns, lanes, drain, sum_width, threshold_width, score_width, thresholds,
+                 address_width, pooling, fields):
         self.rows = rows
         self.columns = columns
         self.lanes = lanes
         self.drain = drain
         self.sum_width = sum_width
         self.threshold_width = threshold_width
+        self.score_width = score_width
         self.thresholds = list(thresholds)
         self.pooling = pooling
         self._fields = fields
@@ -73,7 +74,7 @@ class Drain(wiring.Component):
             "write_address": Out(address_width),
             "write_data": Out(data.ArrayLayout(lanes, columns)),
             "score_valid": Out(1),
-            "score": Out(signed(threshold_width + 1)),
+            "score": Out(signed(score_width)),
             "done": Out(1),
         })
 

@@ -28,11 +28,11 @@ def _scores(result):
 
 def check_cycles(records, timing):
     """Every result is offered in the very cycle that the schedule predicts, given when frames came and results went."""
-    sent = []
+    starts, sent = [], []
     beat = None
     for frame, record in enumerate(records):
-        start = timing.start(frame, record.arrived, beat)
-        beat = timing.last_beat(start, sent, frame)
+        starts.append(timing.start(frame, record.arrived, starts, beat))
+        beat = timing.last_beat(starts[-1], sent, frame)
         predicted = timing.offered(beat, sent, frame)
         if record.offered != predicted:
             raise Mismatch(f"frame {frame}: its result was offered in cycle {record.offered}, the schedule says "

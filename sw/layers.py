@@ -140,14 +140,20 @@ def _reasons(layer: Layer, conv: ir.Conv, source: ir.Input | None, *, last: bool
                          f"use fewer inputs or smaller offsets")
     elif last:
         found.append(f"{layer.name}: the last layer must give scores; end the network with a score head")
+    if layer.source == "features" and layer.padding >= min(layer.weights.shape[1:3]):
+        found.append(f"{layer.name}: padding {layer.padding} gives windows without a pixel for a kernel of "
+                     f"{layer.weights.shape[1]} x {layer.weights.shape[2]}; use less padding")
     if layer.source == "window":
         assert source is not None
+        if layer.weights.shape[1] != layer.weights.shape[2]:
+            found.append(f"{layer.name}: the first convolution's kernel must be square, not {layer.weights.shape[1]} x "
+                         f"{layer.weights.shape[2]}; pad it to a square")
         if conv.padding and conv.pad_value == 0:
             found.append(f"{layer.name}: zero padding of an n-bit image has no +-1 planes; "
                          f"pad with black (pad_value {1 - (1 << source.bits)}) or use padding 0")
         if layer.in_shape[:2] == layer.weights.shape[1:3]:
-            found.append(f"{layer.name}: a fully connected first layer takes 1-bit inputs, not {source.bits}-bit; "
-                         f"use a convolution or a 1-bit input")
+            found.append(f"{layer.name}: a first layer over the whole image takes 1-bit inputs and no padding, not "
+                         f"{source.bits} bits and padding {layer.padding}; use a smaller kernel, or 1-bit inputs")
     elif conv.pad_value:
         found.append(f"{layer.name}: pad_value {conv.pad_value} is only for the first layer of an n-bit image; use 0")
     return found

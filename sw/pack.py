@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sw.folding import LayerPlan
 from sw.numerics import quantise_pixels, signs_to_bits
 
-__all__ = ["pack_image", "pack_thresholds", "pack_weights", "threshold_width"]
+__all__ = ["pack_image", "pack_thresholds", "pack_weights", "score_width", "threshold_width"]
 
 
 def _lane_bits(plan: LayerPlan) -> NDArray[np.uint8]:
@@ -48,8 +48,13 @@ def pack_weights(plan: LayerPlan) -> NDArray[np.uint8]:
 
 def threshold_width(plans: list[LayerPlan]) -> int:
     """Bits of a signed threshold that hold every layer's."""
-    largest = max(int(np.abs(pack_thresholds(plan)).max()) for plan in plans)
-    return max(8, largest.bit_length() + 1)
+    return max(int(np.abs(pack_thresholds(plan)).max()) for plan in plans).bit_length() + 1
+
+
+def score_width(head: LayerPlan) -> int:
+    """Bits of a signed score, at least the 9 that two bytes need."""
+    reach = head.layer.largest_sum + int(np.abs(np.asarray(head.layer.offsets)).max(initial=0))
+    return max(8, reach.bit_length()) + 1
 
 
 def pack_thresholds(plan: LayerPlan) -> NDArray[np.int32]:

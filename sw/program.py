@@ -8,6 +8,7 @@ contents) and ``program.npz`` (the contents).
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from sw.errors import ArtifactError
 from sw.files import npz_bytes, write_atomic
 from sw.folding import LayerPlan, plan_layer
 from sw.layers import chain_of_layers
-from sw.pack import pack_image, pack_thresholds, pack_weights, threshold_width
+from sw.pack import pack_image, pack_thresholds, pack_weights, score_width, threshold_width
 from sw.schedule import FrameTiming, LayerSchedule, Schedule, schedule_layers
 
 __all__ = ["SCHEMA", "ImageInput", "MemoryUse", "Program", "compile_graph", "load_program", "save_program"]
@@ -85,6 +86,7 @@ class Program:
     weights: NDArray[np.uint8]
     thresholds: NDArray[np.int32]
     threshold_width: int
+    score_width: int
     sum_width: int
     feature_depth: int
     strides: tuple[int, ...]
@@ -180,7 +182,8 @@ def compile_graph(graph: ir.Graph, engine: Engine) -> Program:
         ),
         descriptors=tuple(words), weights=np.concatenate([pack_weights(plan) for plan in plans]),
         thresholds=np.concatenate([pack_thresholds(plan) for plan in plans]),
-        threshold_width=threshold_width(plans), sum_width=max(_sum_width(plan) for plan in plans),
+        threshold_width=threshold_width(plans), score_width=score_width(plans[-1]),
+        sum_width=max(_sum_width(plan) for plan in plans),
         feature_depth=depth,
         strides=(1, 2) if any(layer.step == 2 for layer in layers if layer.source == "features") else (1,),
         pooling=any(layer.pool > 1 for layer in layers), classes=layers[-1].out_shape[2],
@@ -237,7 +240,7 @@ def save_program(program: Program, folder: Path | str) -> tuple[Path, Path]:
     header = {
         "schema": SCHEMA, "network": program.network, "engine": asdict(program.engine), "image": asdict(program.image),
         "weight_bits": int(program.weights.shape[1]), "descriptors": list(program.descriptors),
-        "threshold_width": program.threshold_width, "sum_width": program.sum_width,
+        "threshold_width": program.threshold_width, "score_width": program.score_width, "sum_width": program.sum_width,
         "feature_depth": program.feature_depth, "strides": list(program.strides), "pooling": program.pooling,
         "classes": program.classes, "layer_names": list(program.layer_names),
         "layer_shapes": [list(shape) for shape in program.layer_shapes],
@@ -258,30 +261,34 @@ def load_program(folder: Path | str) -> Program:
     folder = Path(folder)
     remedy = "compile the network again"
     try:
-        header: dict[str, Any] = json.loads((folder / "program.json").read_text())
+        header = json.loads((folder / "program.json").read_text())
         contents = (folder / "program.npz").read_bytes()
     except (OSError, ValueError) as error:
         raise ArtifactError(f"program {folder}: cannot be read ({error}); {remedy}") from error
-    if header.get("schema") != SCHEMA:
-        raise ArtifactError(f"program {folder}: schema {header.get('schema')!r}, this version reads {SCHEMA}; {remedy}")
+    schema = header.get("schema") if isinstance(header, dict) else None
+    if schema != SCHEMA:
+        raise ArtifactError(f"program {folder}: schema {schema!r}, this version reads {SCHEMA}; {remedy}")
     if hashlib.sha256(contents).hexdigest() != header.get("sha256"):
         raise ArtifactError(f"program {folder}: program.npz does not match the sha256 in program.json; {remedy}")
-    with np.load(io.BytesIO(contents)) as arrays:
-        packed, thresholds = arrays["weights"], arrays["thresholds"]
-    image = header["image"]
-    image["shape"], image["out_shape"] = tuple(image["shape"]), tuple(image["out_shape"])
-    engine = Engine(**header["engine"])
     try:
-        return Program(
-            network=header["network"], engine=engine, image=ImageInput(**image),
-            descriptors=tuple(header["descriptors"]),
-            weights=np.unpackbits(packed, axis=1, bitorder="little")[:, :header["weight_bits"]],
-            thresholds=thresholds, threshold_width=header["threshold_width"], sum_width=header["sum_width"],
-            feature_depth=header["feature_depth"], strides=tuple(header["strides"]), pooling=header["pooling"],
-            classes=header["classes"], layer_names=tuple(header["layer_names"]),
-            layer_shapes=tuple(tuple(shape) for shape in header["layer_shapes"]),
-            schedule=Schedule(engine=engine, layers=tuple(LayerSchedule(**layer) for layer in header["layers"]),
-                              timing=FrameTiming(**header["timing"])),
-        )
-    except (KeyError, TypeError) as error:
-        raise ArtifactError(f"program {folder}: program.json lacks or misnames {error}; {remedy}") from error
+        with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
+            return _program(header, arrays["weights"], arrays["thresholds"])
+    except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"program {folder}: lacks or misnames {error}; {remedy}") from error
+
+
+def _program(header: dict[str, Any], weights: NDArray[np.uint8], thresholds: NDArray[np.int32]) -> Program:
+    image = {**header["image"], "shape": tuple(header["image"]["shape"]),
+             "out_shape": tuple(header["image"]["out_shape"])}
+    engine = Engine(**header["engine"])
+    return Program(
+        network=header["network"], engine=engine, image=ImageInput(**image),
+        descriptors=tuple(header["descriptors"]),
+        weights=np.unpackbits(weights, axis=1, bitorder="little")[:, :header["weight_bits"]],
+        thresholds=thresholds, threshold_width=header["threshold_width"], score_width=header["score_width"],
+        sum_width=header["sum_width"], feature_depth=header["feature_depth"], strides=tuple(header["strides"]),
+        pooling=header["pooling"], classes=header["classes"], layer_names=tuple(header["layer_names"]),
+        layer_shapes=tuple(tuple(shape) for shape in header["layer_shapes"]),
+        schedule=Schedule(engine=engine, layers=tuple(LayerSchedule(**layer) for layer in header["layers"]),
+                          timing=FrameTiming(**header["timing"])),
+    )

@@ -26,6 +26,8 @@ FETCH_FIRST = 2
 FETCH_NEXT = 3
 #: From a score that is drained k-th to its result's first byte on the stream, after the pass's last beat.
 BEAT_TO_RESULT = 9
+#: From a transfer of the input stream to its byte in the input unit.
+EDGE = 1
 #: From a result's last byte to the first of the result that waits behind it.
 RESULT_GAP = 2
 
@@ -90,12 +92,16 @@ class FrameTiming:
     result: int
     release: int
 
-    def start(self, frame: int, arrived: int, previous_beat: int | None) -> int:
-        """First layer's check: ``arrived`` is the cycle of the frame's last input transfer, ``previous_beat`` the last
-        beat of the frame before.
+    def start(self, frame: int, arrived: int, starts: list[int], previous_beat: int | None) -> int:
+        """First layer's check: ``arrived`` is the cycle of the frame's last input transfer, ``starts[g]`` frame g's
+        check, ``previous_beat`` the last beat of the frame before.
         """
         engine = self.reset_to_check if previous_beat is None else previous_beat + self.recover
-        return max(arrived + 1, engine)
+        return max(arrived + EDGE + 1, self._room(frame, starts) + self.beats, engine)
+
+    def _room(self, frame: int, starts: list[int]) -> int:
+        """The first cycle in which the frame's buffer is free."""
+        return starts[frame - self.input_buffers] + self.release if frame >= self.input_buffers else 0
 
     def last_beat(self, start: int, sent: list[int], frame: int) -> int:
         """The head's last beat; ``sent[g]`` is the cycle of result g's last transfer."""
@@ -111,16 +117,15 @@ class FrameTiming:
         from reset.
         """
         accept = -1  # cycle of the input's last transfer so far
-        freed: list[int] = []
+        starts: list[int] = []
         sent: list[int] = []
         results = []
         beat: int | None = None
         for frame in range(frames):
-            free = freed[frame - self.input_buffers] if frame >= self.input_buffers else 0
-            accept = max(accept + 1, free) + self.beats - 1
-            start = self.start(frame, accept, beat)
-            freed.append(start + self.release)
-            beat = self.last_beat(start, sent, frame)
+            # A frame's last transfer is as long before its last byte is in the buffer as the edge takes.
+            accept = max(accept + self.beats, self._room(frame, starts) + self.beats - 1 - EDGE)
+            starts.append(self.start(frame, accept, starts, beat))
+            beat = self.last_beat(starts[-1], sent, frame)
             offered = self.offered(beat, sent, frame)
             sent.append(offered + self.result_bytes - 1)
             results.append((offered, sent[-1]))
@@ -145,7 +150,7 @@ class Schedule:
     def latency_cycles(self) -> int:
         """From the frame's last input transfer to its result's last byte, engine idle."""
         timing = self.timing
-        return 1 + timing.body + timing.head + timing.result + timing.result_bytes - 1
+        return EDGE + 1 + timing.body + timing.head + timing.result + timing.result_bytes - 1
 
     @property
     def binary_macs(self) -> int:

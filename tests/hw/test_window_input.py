@@ -1,0 +1,217 @@
+"""The window input against windows cut from the image: every plane, word and pool position, and when each is ready."""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from hw.receiver import FrameError
+from hw.window_input import WindowInput
+
+LATENCY = 2
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A first layer and the array that runs it, and how many channel groups take each window."""
+
+    image: tuple[int, int, int]
+    bits: int
+    kernel: int
+    columns: int
+    lanes: int
+    stride: int = 1
+    padding: int = 0
+    pool: int = 1
+    passes: int = 1
+
+    @property
+    def out(self):
+        sizes = [(side + 2 * self.padding - self.kernel) // self.stride + 1 for side in self.image[:2]]
+        return [size // self.pool for size in sizes]
+
+    @property
+    def words(self):
+        return -(-self.kernel**2 * self.image[2] // self.lanes)
+
+    @property
+    def fetch(self):
+        """Pixels that the windows of one group touch."""
+        rows = (self.pool - 1) * self.stride + self.kernel
+        return rows * ((self.columns - 1) * self.stride * self.pool + rows)
+
+    @property
+    def groups(self):
+        """(pooled row, first pooled column) of each group of windows."""
+        height, width = self.out
+        return [(row, column) for row in range(height) for column in range(0, width, self.columns)]
+
+    def unit(self):
+        height, width, channels = self.image
+        return WindowInput(
+            height=height, width=width, channels=channels, bits=self.bits, kernel=self.kernel, stride=self.stride,
+            padding=self.padding, pool=self.pool, out_height=self.out[0], out_width=self.out[1],
+            columns=self.columns, lanes=self.lanes)
+
+    def window(self, image, row, column, dy, dx, plane, word):
+        """The word that one PE column gets."""
+        padded = np.pad(image, [(self.padding, self.padding)] * 2 + [(0, 0)])
+        top, left = ((place * self.pool + offset) * self.stride for place, offset in ((row, dy), (column, dx)))
+        values = padded[top:top + self.kernel, left:left + self.kernel].reshape(-1).tolist()
+        bits = [value >> (self.bits - 1 - plane) & 1 for value in values]
+        return sum(bit << lane for lane, bit in enumerate(bits[word * self.lanes:(word + 1) * self.lanes]))
+
+
+SHAPES = {
+    "two pixels": Shape((1, 2, 1), 1, 1, 1, 2),
+    "one group": Shape((3, 4, 1), 3, 2, 4, 8, pool=2),
+    "one column": Shape((5, 4, 1), 3, 3, 1, 4, padding=1, passes=2),
+    "three columns, pool": Shape((8, 9, 1), 2, 3, 3, 16, padding=1, pool=2),
+    "columns behind the map": Shape((4, 5, 2), 2, 2, 4, 8, passes=2),
+    "colours, words": Shape((4, 4, 3), 4, 3, 2, 8),
+    "stride": Shape((7, 7, 1), 2, 3, 2, 10, stride=2, padding=2),
+    "bytes": Shape((3, 6, 1), 8, 3, 3, 10),
+    "stride and pool": Shape((9, 11, 1), 1, 2, 2, 4, stride=2, pool=2),
+}
+
+
+def image_of(shape, seed):
+    return np.random.default_rng(seed).integers(0, 1 << shape.bits, shape.image, dtype=int)
+
+
+async def send(ctx, dut, values, *, user=0):
+    """Offer values as a frame; return the cycles it took and the error that came."""
+    found, cycles = FrameError.NONE, 0
+    ctx.set(dut.i.tvalid, 1)
+    for index, value in enumerate(values):
+        ctx.set(dut.i.tdata, value)
+        ctx.set(dut.i.tlast, index == len(values) - 1)
+        ctx.set(dut.i.tuser, user)
+        while not ctx.get(dut.i.tready):
+            await ctx.tick()
+            cycles += 1
+        error = ctx.get(dut.error)
+        found = error if error != FrameError.NONE else found
+        await ctx.tick()
+        cycles += 1
+    ctx.set(dut.i.tvalid, 0)
+    return cycles, found
+
+
+async def compute(ctx, dut, shape, image, choose, *, alone=True):
+    """Begin on the image and take every beat of it, late at times; check words, and the cycles of ``ready``.
+
+    ``alone``: no other image comes meanwhile, so ``tready`` shows when this one has been fetched.
+    """
+    groups = shape.groups
+    cycle, ready_at, pending = 0, shape.fetch + 2, {}
+    fetched_at = shape.fetch + 1 if len(groups) == 1 else None
+    ctx.set(dut.begin, 1)
+
+    async def tick():
+        nonlocal cycle
+        await ctx.tick()
+        cycle += 1
+        ctx.set(dut.begin, 0)
+        ctx.set(dut.beat, 0)
+        if alone:
+            assert ctx.get(dut.i.tready) == (fetched_at is not None and cycle >= fetched_at)
+        for column, word in pending.pop(cycle, ()):
+            assert ctx.get(dut.activations[column]) == word
+
+    for number, (row, first) in enumerate(groups):
+        while cycle < ready_at or choose.random() < 0.3:
+            assert ctx.get(dut.ready) == (cycle >= ready_at)
+            await tick()
+        assert ctx.get(dut.ready)
+        ready_at = cycle + shape.fetch + 3
+        if number == len(groups) - 2:
+            fetched_at = cycle + shape.fetch + 2
+        beats = [(dy, dx, plane, word) for _ in range(shape.passes) for dy in range(shape.pool)
+                 for dx in range(shape.pool) for plane in range(shape.bits) for word in range(shape.words)]
+        for index, (dy, dx, plane, word) in enumerate(beats):
+            ctx.set(dut.beat, 1)
+            ctx.set(dut.group_first, index == 0)
+            ctx.set(dut.plane_last, word == shape.words - 1)
+            for port, value in ((dut.word, word), (dut.dy, dy), (dut.dx, dx)):
+                ctx.set(port, value)
+            pending[cycle + LATENCY] = [
+                (column, shape.window(image, row, first + column, dy, dx, plane, word))
+                for column in range(shape.columns) if first + column < shape.out[1]
+            ]
+            await tick()
+            if choose.random() < 0.1:
+                await tick()
+    while pending or cycle < ready_at + 3:
+        assert not ctx.get(dut.ready)
+        await tick()
+
+
+def simulate(dut, *testbenches):
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    for testbench in testbenches:
+        simulator.add_testbench(testbench)
+    simulator.run()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_images(name):
+    shape = SHAPES[name]
+    dut = shape.unit()
+    assert (dut.words, dut.fetch_cycles) == (shape.words, shape.fetch)
+    choose = random.Random(7)
+
+    async def testbench(ctx):
+        for seed in range(2):
+            image = image_of(shape, seed)
+            assert not ctx.get(dut.available)
+            assert await send(ctx, dut, image.reshape(-1).tolist()) == (image.size, FrameError.NONE)
+            assert ctx.get(dut.available)
+            assert not ctx.get(dut.i.tready)
+            await compute(ctx, dut, shape, image, choose)
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("name", ["three columns, pool", "colours, words", "two pixels"])
+@pytest.mark.parametrize(("extra", "user", "error"), [
+    (-1, 0, FrameError.SHORT), (1, 0, FrameError.LONG), (30, 1, FrameError.LONG), (0, 1, FrameError.REFUSED),
+])
+def test_dropped_image(name, extra, user, error):
+    shape = SHAPES[name]
+    dut = shape.unit()
+    bad, image = image_of(shape, 3), image_of(shape, 4)
+    values = [*bad.reshape(-1).tolist(), *[0] * 30][:bad.size + extra]
+
+    async def testbench(ctx):
+        for _ in range(2):
+            assert (await send(ctx, dut, values, user=user))[1] == error
+            assert not ctx.get(dut.available)
+            assert ctx.get(dut.i.tready)
+        assert (await send(ctx, dut, image.reshape(-1).tolist()))[1] == FrameError.NONE
+        await compute(ctx, dut, shape, image, random.Random(8))
+
+    simulate(dut, testbench)
+
+
+@pytest.mark.parametrize("name", ["bytes", "one column", "two pixels"])
+def test_next_image_is_taken_while_the_last_is_computed(name):
+    shape = SHAPES[name]
+    dut = shape.unit()
+    images = [image_of(shape, seed) for seed in range(5, 8)]
+
+    async def sender(ctx):
+        for image in images:
+            await send(ctx, dut, image.reshape(-1).tolist())
+
+    async def engine(ctx):
+        choose = random.Random(9)
+        for image in images:
+            while not ctx.get(dut.available):
+                await ctx.tick()
+            await compute(ctx, dut, shape, image, choose, alone=False)
+
+    simulate(dut, sender, engine)
