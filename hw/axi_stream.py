@@ -23,11 +23,18 @@ class AxiStreamSignature(wiring.Signature):
     tready : In(1)
     tlast : Out(1)
     tuser : Out(user_width)
+
+    Raises
+    ------
+    ValueError
+        If a width is not as stated.
     """
 
     def __init__(self, width, *, user_width=0):
         if not isinstance(width, int) or width < 8 or width % 8:
             raise ValueError(f"AxiStreamSignature width must be a positive multiple of 8, not {width!r}")
+        if not isinstance(user_width, int) or user_width < 0:
+            raise ValueError(f"AxiStreamSignature user_width must be a non-negative integer, not {user_width!r}")
         members = {"tdata": Out(width), "tvalid": Out(1), "tready": In(1), "tlast": Out(1)}
         if user_width:
             members["tuser"] = Out(user_width)

@@ -13,8 +13,8 @@ from sw.program import Program
 
 __all__ = ["BoardTop", "SerialAccelerator", "board_pins"]
 
-#: A frame whose next byte is this late (in bit times) is given up.
-TIMEOUT_BITS = 2000
+#: On a board a request whose next byte is this late is given up. Hosts send in bursts, some milliseconds apart.
+TIMEOUT_SECONDS = 0.05
 
 
 class SerialAccelerator(wiring.Component):
@@ -25,6 +25,8 @@ class SerialAccelerator(wiring.Component):
     program : Program
     divisor : int
         Clock cycles of a bit on the line.
+    timeout_bits : int
+        A request whose next byte is this late, in bits on the line, is given up.
 
     Members
     -------
@@ -38,9 +40,10 @@ class SerialAccelerator(wiring.Component):
         The class of the last result sent.
     """
 
-    def __init__(self, *, program, divisor):
+    def __init__(self, *, program, divisor, timeout_bits=2000):
         self.program = program
         self.divisor = divisor
+        self.timeout_bits = timeout_bits
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "refused": Out(1), "label": Out(8)})
 
     def elaborate(self, platform):
@@ -49,7 +52,7 @@ class SerialAccelerator(wiring.Component):
         m.submodules.accelerator = accelerator = Accelerator(program)
         m.submodules.link = link = UartLink(
             payload_bytes=program.input_bytes, result_bytes=program.result_bytes, divisor=self.divisor,
-            timeout=TIMEOUT_BITS * self.divisor)
+            timeout=self.timeout_bits * self.divisor)
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
         wiring.connect(m, link.o, accelerator.s_axis)
         wiring.connect(m, accelerator.m_axis, link.i)
@@ -113,7 +116,8 @@ class BoardTop(wiring.Component):
         m = Module()
         m.domains.sync = sync = ClockDomain()
         m.submodules.clocking = clocking = self._clock
-        m.submodules.serial = serial = SerialAccelerator(program=self.program, divisor=self._divisor)
+        m.submodules.serial = serial = SerialAccelerator(
+            program=self.program, divisor=self._divisor, timeout_bits=round(TIMEOUT_SECONDS * self.board.baud))
         lights = Cat(~sync.rst, serial.refused, serial.label)[:len(self.board.leds)]
         m.d.comb += [
             clocking.clock.eq(self.clock),

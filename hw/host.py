@@ -1,6 +1,7 @@
 """``python -m hw.host``: classify an image on a board over its serial port, or on the simulated design."""
 
 import argparse
+import io
 import json
 import subprocess
 import sys
@@ -11,21 +12,24 @@ import numpy as np
 
 from hw.boards import BOARDS, find_board
 from hw.fit import choose_engine
-from hw.protocol import ProtocolError, ResultLayout, Status, decode_reply, encode_request
+from hw.protocol import ProtocolError, ResultLayout, Status, decode_reply, encode_request, read_reply
 from sw import zoo
 from sw.errors import CompileError, DataError
-from sw.program import compile_graph, save_program
+from sw.layers import chain_of_layers
+from sw.pack import pack_image
+from sw.program import compile_graph, load_program, save_program
 from sw.reference import run
 
 __all__ = ["LinkError", "ProcessTransport", "SerialTransport", "classify", "main", "read_image"]
 
-BAUD = 115_200
+TIMEOUT = 5.0
 
 EXPLANATIONS = {
-    Status.CRC: "a byte was damaged or lost on the line (the CRC does not match); send it again",
-    Status.TIMEOUT: "a byte was lost on the line (the request broke off); send it again",
-    Status.FRAMING: "a byte was damaged on the line (wrong stop); check the baud rate and send it again",
-    Status.OVERRUN: "the accelerator was still busy; wait for each reply before the next request",
+    Status.CRC: "bytes were damaged on the line (wrong CRC); send it again",
+    Status.TIMEOUT: "bytes were lost on the line (the request broke off); check that the board runs this network, and "
+                    "send it again",
+    Status.FRAMING: "bytes were damaged or added on the line (wrong stop); check the baud rate, and send it again",
+    Status.OVERRUN: "the accelerator was busy; wait for each reply before the next request",
 }
 
 
@@ -34,55 +38,66 @@ class LinkError(Exception):
 
 
 class SerialTransport:
-    """A serial port. Raises ``LinkError`` if it cannot be opened."""
+    """A serial port at ``baud`` bits per second. Raises ``LinkError`` if it cannot be opened, read or written."""
 
-    def __init__(self, port, *, baud=BAUD, timeout=5.0):
+    def __init__(self, port, *, baud, timeout=TIMEOUT):
         try:
             import serial
         except ImportError:
             raise LinkError("a serial port needs pyserial: pip install 'popforge[link]', or use --simulate") from None
+        self._name = port
         try:
-            self._port = serial.Serial(port, baud, timeout=timeout)
+            self._port = serial.Serial(port, baud, timeout=timeout, write_timeout=timeout)
         except (OSError, ValueError) as error:
-            raise LinkError(f"port {port!r} cannot be opened: {error}") from error
+            raise LinkError(f"port {port} cannot be opened: {error}") from error
 
-    def exchange(self, request, reply_bytes):
-        """Send ``request`` and return at most ``reply_bytes`` bytes, fewer after the timeout."""
-        self._port.reset_input_buffer()
-        self._port.write(request)
-        return self._port.read(reply_bytes)
+    def write(self, data):
+        """Send bytes; what came before is forgotten."""
+        try:
+            self._port.reset_input_buffer()
+            self._port.write(data)
+        except OSError as error:
+            raise LinkError(f"port {self._name} failed: {error}") from error
+
+    def read(self, count):
+        """Up to ``count`` bytes, fewer after the timeout."""
+        try:
+            return self._port.read(count)
+        except OSError as error:
+            raise LinkError(f"port {self._name} failed: {error}") from error
 
 
 class ProcessTransport:
-    """The simulated design, a process that takes the request on its standard input."""
+    """A process that takes a request on its standard input and writes what comes back to its standard output."""
 
-    def __init__(self, program):
-        self._program = program
+    def __init__(self, command):
+        self._command = command
+        self._reply = io.BytesIO()
 
-    def exchange(self, request, reply_bytes):
-        """As ``SerialTransport.exchange``."""
-        with tempfile.TemporaryDirectory() as folder:
-            save_program(self._program, folder)
-            result = subprocess.run(
-                [sys.executable, "-m", "sim.link", "--program", folder], input=request, check=False,
-                capture_output=True,
-                cwd=Path(__file__).resolve().parent.parent,
-            )
+    def write(self, data):
+        """Run the process. Raises ``LinkError`` if it fails."""
+        result = subprocess.run(self._command, input=data, check=False, capture_output=True,
+                                cwd=Path(__file__).resolve().parent.parent)
         if result.returncode:
             lines = result.stderr.decode(errors="replace").strip().splitlines() or ["(it printed nothing)"]
             raise LinkError(f"the simulation failed: {lines[-1]}; it needs pip install 'popforge[sim]', a C++ "
                             f"compiler, make and perl")
-        return result.stdout[:reply_bytes]
+        self._reply = io.BytesIO(result.stdout)
+
+    def read(self, count):
+        """Up to ``count`` bytes, fewer if there are no more."""
+        return self._reply.read(count)
 
 
 def classify(transport, payload, layout):
-    """Send one packed image; return its scores (a list) and class.
+    """Send one packed image and return its scores (a list) and class.
 
     Raises ``LinkError`` if the device reports an error, or the reply is missing or damaged.
     """
-    reply = transport.exchange(encode_request(payload), layout.size + 5)
+    transport.write(encode_request(payload))
+    reply = read_reply(transport.read, layout.size)
     if not reply:
-        raise LinkError("no reply came: check the port, the baud rate, and that the board runs this network")
+        raise LinkError("no reply came; check the port, the baud rate, and that the board runs this network")
     try:
         status, result = decode_reply(reply, layout.size)
         if status is not Status.OK:
@@ -93,57 +108,85 @@ def classify(transport, payload, layout):
 
 
 def read_image(path, shape):
-    """An image file as ``uint8 (H, W, C)``: .npy, .pgm/.ppm (binary), or raw bytes.
+    """An image file as ``uint8`` of ``shape`` (H, W, C), by the ending of its name.
 
-    Raises ``DataError`` if the file cannot be read or has another size.
+    ``.npy`` holds ``(H, W, C)``, or ``(H, W)`` of one channel; ``.pgm`` and ``.ppm`` are the binary kinds with
+    8 bits a value; ``.png`` needs Pillow; anything else is H * W * C bytes, row by row, channels innermost.
+
+    Raises ``DataError`` if the file cannot be read or holds another shape or type.
     """
     path = Path(path)
-    height, width, channels = shape
     try:
-        if path.suffix == ".npy":
-            pixels = np.load(path, allow_pickle=False)
-        else:
-            content = path.read_bytes()
-            pixels = np.frombuffer(_portable_map(path, content) if content[:2] in (b"P5", b"P6") else content, np.uint8)
-    except (OSError, ValueError) as error:
-        raise DataError(f"image {path}: cannot be read ({error}); give a .npy, .pgm, .ppm or raw file") from error
-    if pixels.dtype != np.uint8 or pixels.size != height * width * channels:
-        raise DataError(f"image {path}: has {pixels.size} values of {pixels.dtype}, the network takes "
-                        f"{height} x {width} x {channels} values of uint8")
-    return pixels.reshape(shape)
+        pixels = _READERS.get(path.suffix.lower(), _read_bytes)(path, shape)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"image {path}: cannot be read ({error})") from error
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    if pixels.dtype != np.uint8 or pixels.shape != shape:
+        found = " x ".join(map(str, pixels.shape))
+        raise DataError(f"image {path}: it has {found} values of {pixels.dtype}, the network takes "
+                        f"{' x '.join(map(str, shape))} of uint8")
+    return pixels
 
 
-def _portable_map(path, content):
-    """The pixels of a binary PGM or PPM with 8 bits a value."""
-    fields, position = [], 2
+def _read_npy(path, shape):
+    return np.asarray(np.load(path, allow_pickle=False))
+
+
+def _read_bytes(path, shape):
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    return content.reshape(shape) if content.size == np.prod(shape) else content
+
+
+def _read_portable_map(path, shape):
+    content, fields, position = path.read_bytes(), [], 2
+    channels = {b"P5": 1, b"P6": 3}.get(content[:2])
+    if channels is None:
+        raise ValueError("it begins with neither P5 nor P6, the binary kinds")
     while len(fields) < 3:
-        while content[position:position + 1].isspace():
-            position += 1
-        end = position
-        if content[position:position + 1] == b"#":
+        line = content[position:].lstrip()
+        position = len(content) - len(line)
+        if line.startswith(b"#"):
             position = content.index(b"\n", position)
-            continue
-        while not content[end:end + 1].isspace():
-            end += 1
-        fields.append(int(content[position:end]))
-        position = end
-    if fields[2] != 255:
-        raise DataError(f"image {path}: its largest value is {fields[2]}, only 255 (8 bits) is read")
-    return content[position + 1:]
+        else:
+            word = line.split(maxsplit=1)[0] if line else b""
+            fields.append(int(word))
+            position += len(word)
+    width, height, largest = fields
+    if largest != 255:
+        raise ValueError(f"its largest value is {largest}, only 255 is read")
+    # One blank character ends the header.
+    return np.frombuffer(content[position + 1:], np.uint8).reshape(height, width, channels)
+
+
+def _read_png(path, shape):
+    try:
+        from PIL import Image
+    except ImportError:
+        raise DataError(f"image {path}: PNG needs Pillow: pip install pillow, or give .npy, .pgm or .ppm") from None
+    with Image.open(path) as picture:
+        return np.array(picture.convert("L" if shape[2] == 1 else "RGB"))
+
+
+_READERS = {".npy": _read_npy, ".pgm": _read_portable_map, ".ppm": _read_portable_map, ".png": _read_png}
 
 
 def _arguments(arguments):
-    parser = argparse.ArgumentParser(prog="python -m hw.host", description=__doc__)
+    parser = argparse.ArgumentParser(prog="hw.host", description="Classify an image on a board, or simulate that.")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--port", help="serial port of the board, such as /dev/ttyUSB1 or COM4")
     where.add_argument("--simulate", action="store_true", help="no board: run the design in Verilator")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("image", nargs="?", help="image file: .npy, .pgm, .ppm or raw bytes, of the network's size")
-    what.add_argument("--sample", type=int, metavar="K", help="image K of those shipped with the network")
-    parser.add_argument("--network", default=zoo.default(), help="name or folder (default %(default)s)")
-    parser.add_argument("--board", default=next(iter(BOARDS)), help="whose array is simulated (default %(default)s)")
-    parser.add_argument("--baud", type=int, default=BAUD, help="bits a second (default %(default)s)")
-    parser.add_argument("--timeout", type=float, default=5.0, help="seconds to wait for a reply (default %(default)s)")
+    what.add_argument("image", nargs="?", help=".npy, .pgm, .ppm, .png or raw bytes, of the network's size")
+    what.add_argument("--sample", type=int, metavar="K", help="test image K of those that come with the network")
+    parser.add_argument("--network", metavar="NAME|FOLDER", default=zoo.default(),
+                        help="a network of the zoo, or a folder with one (default: %(default)s)")
+    parser.add_argument("--board", default=next(iter(BOARDS)), help="name of the board (default: %(default)s)")
+    parser.add_argument("--program", type=Path, metavar="FOLDER",
+                        help="with --simulate: the design that hw.build wrote there (default: what it would choose)")
+    parser.add_argument("--baud", type=int, help="bits a second (default: the board's)")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="S",
+                        help="seconds to wait for a reply of a board (default: %(default)g)")
     parser.add_argument("--check", action="store_true", help="compare with the integer reference")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
     return parser.parse_args(arguments)
@@ -153,46 +196,63 @@ def _image(options, entry):
     if options.sample is None:
         return read_image(options.image, entry.graph.inputs.shape)
     if not 0 <= options.sample < len(entry.images):
-        raise DataError(f"--sample {options.sample}: network {entry.graph.name} has samples 0 to "
-                        f"{len(entry.images) - 1}")
+        raise DataError(f"--sample must be from 0 to {len(entry.images) - 1} for network {entry.graph.name}, "
+                        f"not {options.sample}")
     return entry.images[options.sample]
+
+
+def _simulated(options, graph, folder):
+    """The transport to the simulation of ``options.program``, or of one that is saved in ``folder``."""
+    if options.program is None:
+        save_program(compile_graph(graph, choose_engine(graph, find_board(options.board))), folder)
+    elif (found := load_program(options.program).network) != graph.name:
+        raise CompileError(f"program {options.program} is for network {found}, not {graph.name}; give --network")
+    print("simulating; a design's first simulation builds its model, which takes a minute or two", file=sys.stderr)
+    where = Path(options.program or folder).resolve()
+    return ProcessTransport([sys.executable, "-m", "sim.link", "--program", str(where)])
 
 
 def _run(options):
     entry = zoo.load(options.network)
     graph = entry.graph
     image = _image(options, entry)
-    program = compile_graph(graph, choose_engine(graph, find_board(options.board)))
-    if options.simulate:
-        transport = ProcessTransport(program)
-    else:
-        transport = SerialTransport(options.port, baud=options.baud, timeout=options.timeout)
-    scores, category = classify(transport, program.image.pack(image), ResultLayout(program.classes))
-    labels = graph.metadata.get("labels") or [str(index) for index in range(program.classes)]
-    report = {"network": graph.name, "class": category, "label": labels[category], "scores": scores}
-    if options.check:
-        reference = run(graph, image[None])
-        report["equal"] = scores == reference.scores[0].tolist() and category == int(reference.classes[0])
+    layers = chain_of_layers(graph)
+    payload = pack_image(image, bits=graph.inputs.bits, flat=layers[0].source == "flat")
+    layout = ResultLayout(layers[-1].out_shape[2])
+    with tempfile.TemporaryDirectory() as folder:
+        if options.simulate:
+            transport = _simulated(options, graph, folder)
+        else:
+            baud = options.baud or find_board(options.board).baud
+            transport = SerialTransport(options.port, baud=baud, timeout=options.timeout)
+        scores, category = classify(transport, payload, layout)
+    labels = graph.metadata.get("labels")
+    report = {"network": graph.name, "class": category, "scores": scores}
+    if labels:
+        report["label"] = labels[category]
     if options.sample is not None:
-        report["truth"] = labels[int(entry.labels[options.sample])]
+        report["truth"] = int(entry.labels[options.sample])
+    if options.check:
+        reference = run(graph, image[np.newaxis])
+        report["equal"] = scores == reference.scores[0].tolist() and category == int(reference.classes[0])
     return report
 
 
 def main(arguments=None):
-    """The command line; returns the exit code."""
+    """Run the command and return its exit code: 0, 1 if ``--check`` finds a difference, 2 for any error."""
     options = _arguments(arguments)
     try:
         report = _run(options)
-    except (CompileError, LinkError, TypeError, ValueError) as error:
+    except (CompileError, LinkError, ValueError) as error:
         print(f"hw.host: {error}", file=sys.stderr)
         return 2
     if options.json:
         print(json.dumps(report))
     else:
-        print(f"class {report['class']}: {report['label']}")
+        print(f"class {report['class']}" + (f": {report['label']}" if "label" in report else ""))
         if "truth" in report:
-            print(f"truth: {report['truth']}")
-        print("scores: " + " ".join(str(score) for score in report["scores"]))
+            print(f"truth {report['truth']}")
+        print("scores " + " ".join(map(str, report["scores"])))
         if "equal" in report:
             print("equal to the integer reference" if report["equal"] else "NOT equal to the integer reference")
     return 0 if report.get("equal", True) else 1

@@ -1,26 +1,32 @@
-"""The serial link: checks requests from the line, feeds the accelerator, and wraps its results into replies."""
+"""The serial link: checks requests from the line, feeds the accelerator, wraps its results into replies."""
 
-from amaranth import Module, Signal
-from amaranth.lib import data, wiring
-from amaranth.lib.crc.catalog import CRC16_IBM_3740
+from amaranth import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.crc.catalog import CRC16_X25
 from amaranth.lib.wiring import In, Out
 
 from hw.axi_stream import AxiStreamSignature
 from hw.protocol import START, STOP, Status
-from hw.stream import StreamBuffer
 from hw.uart import UartReceiver, UartTransmitter
 
 __all__ = ["UartLink"]
 
 
 class UartLink(wiring.Component):
-    """Between the pins of a serial line and the accelerator's streams; the frames are ``hw.protocol``'s.
+    """Between the pins of a serial line and the accelerator's streams; docs/link.md has the frames.
 
-    Payload bytes go on as they come, the last one only when CRC and stop byte are known: it carries TLAST, and TUSER
-    if the frame is bad. A frame that breaks off is ended with one more byte of that kind. Each request gets one reply;
-    the host waits for it before it sends the next one. Bytes before a START are ignored.
+    Payload bytes go on as they come, the last one only when CRC and STOP are known. Every request that begins,
+    good or bad, ends in one transfer with TLAST on ``o``; TUSER with it says that the frame is bad.
 
-    Latency: the line's; a good frame's last byte is offered 2 cycles after the stop byte was received.
+    After a wrong CRC the error reply follows at once. After any other error the line must first be silent for
+    ``timeout`` cycles, so that the rest of a broken request is not read as another one.
+
+    The accelerator may stall for as long as a byte takes on the line; if it stalls longer, the request is
+    refused. The host sends one request at a time. If it does not wait, good requests are still answered in order,
+    but an error may be reported before the result of an earlier request, and of two errors in a row only one.
+
+    Latency: a payload byte is offered 1 cycle after ``UartReceiver`` has it, the last one 1 cycle after STOP. A
+    reply's start bit begins 2 cycles after the result is offered.
 
     Parameters
     ----------
@@ -35,9 +41,14 @@ class UartLink(wiring.Component):
 
     Members
     -------
-    rx : In(1), tx : Out(1)
+    rx : In(1)
+        The line from the host, asynchronous to the clock; high when idle.
+    tx : Out(1)
+        The line to the host.
     o : Out(AxiStreamSignature(8, user_width=1))
+        To the accelerator.
     i : In(AxiStreamSignature(8))
+        From the accelerator. TLAST is not looked at: a result is ``result_bytes`` transfers.
 
     Raises
     ------
@@ -46,6 +57,8 @@ class UartLink(wiring.Component):
     """
 
     def __init__(self, *, payload_bytes, result_bytes, divisor, timeout):
+        self._receiver = UartReceiver(divisor=divisor)
+        self._transmitter = UartTransmitter(divisor=divisor)
         for name, value, least in (("payload_bytes", payload_bytes, 1), ("result_bytes", result_bytes, 1),
                                    ("timeout", timeout, 10 * divisor + 1)):
             if not isinstance(value, int) or value < least:
@@ -63,148 +76,127 @@ class UartLink(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # One error waits for its reply; the host sends one request at a time.
-        failed = Signal(Status)
-        self._receive(m, failed)
-        self._reply(m, failed)
+        m.submodules.receiver = self._receiver
+        m.submodules.transmitter = self._transmitter
+        m.d.comb += [self._receiver.rx.eq(self.rx), self.tx.eq(self._transmitter.tx)]
+        # The last error, and whether its reply is still to be sent. An error that comes in the cycle in which the
+        # one before it is taken must stay due: the receiver's statements come second.
+        error = Signal(Status)
+        due = Signal()
+        self._reply(m, error, due)
+        self._receive(m, error, due)
         return m
 
-    def _receive(self, m, failed):
-        m.submodules.receiver = receiver = UartReceiver(divisor=self.divisor)
-        m.d.comb += receiver.rx.eq(self.rx)
-        m.submodules.buffer = buffer = StreamBuffer(data.StructLayout({"data": 8, "last": 1, "bad": 1}))
-        m.d.comb += [
-            self.o.tvalid.eq(buffer.o.valid), self.o.tdata.eq(buffer.o.payload.data),
-            self.o.tlast.eq(buffer.o.payload.last), self.o.tuser.eq(buffer.o.payload.bad),
-            buffer.o.ready.eq(self.o.tready),
-        ]
-        m.submodules.crc = crc = CRC16_IBM_3740(data_width=8).create()
+    def _receive(self, m, error, due):
+        receiver, o = self._receiver, self.o
+        m.submodules.request_crc = crc = CRC16_X25(data_width=8).create()
+        # Counters begin at 0, to which a flip-flop's reset input takes them without logic.
+        taken = Signal(range(self.payload_bytes))
         silence = Signal(range(self.timeout + 1))
-        count = Signal(range(self.payload_bytes))
-        held = Signal(8)
-        check = Signal(16)
-        error = Signal(Status)
-        m.d.comb += [crc.data.eq(receiver.data), buffer.i.payload.data.eq(held)]
-        with m.If(receiver.valid | (silence == self.timeout)):
+        quiet = silence == self.timeout
+        with m.If(receiver.valid | receiver.error):
             m.d.sync += silence.eq(0)
-        with m.Else():
+        with m.Elif(~quiet):
             m.d.sync += silence.eq(silence + 1)
 
-        def note(status):
-            with m.If(error == Status.OK):
-                m.d.sync += error.eq(status)
+        # The payload's last byte waits in the output register, not yet offered, while the rest comes.
+        free = ~o.tvalid | o.tready
+        with m.If(o.tready):
+            m.d.sync += o.tvalid.eq(0)
+
+        def offer(*, last, bad):
+            return [o.tvalid.eq(1), o.tlast.eq(last), o.tuser.eq(bad)]
+
+        def give_up(status):
+            m.d.sync += error.eq(status)
+            m.next = "GIVE UP"
 
         def watch():
             with m.If(receiver.error):
-                note(Status.FRAMING)
-                m.next = "QUIET"
-            with m.If(silence == self.timeout):
-                note(Status.TIMEOUT)
-                m.next = "LAST"
+                give_up(Status.FRAMING)
+            with m.Elif(quiet):
+                give_up(Status.TIMEOUT)
 
-        with m.FSM():
+        m.d.comb += crc.data.eq(receiver.data)
+        with m.FSM(name="request"):
             with m.State("START"):
                 m.d.comb += crc.start.eq(1)
-                m.d.sync += [count.eq(0), error.eq(Status.OK), silence.eq(0)]
+                m.d.sync += taken.eq(0)
                 with m.If(receiver.valid & (receiver.data == START)):
-                    m.next = "FIRST"
-            with m.State("FIRST"):
-                self._store(m, receiver, crc, held)
-                with m.If(receiver.valid):
-                    m.next = "CRC LOW" if self.payload_bytes == 1 else "PAYLOAD"
+                    m.next = "PAYLOAD"
+            with m.State("PAYLOAD"):
+                m.d.comb += crc.valid.eq(receiver.valid)
                 watch()
-            with m.State("PAYLOAD"):  # a byte pushes out the one before it
-                self._store(m, receiver, crc, held)
-                m.d.comb += buffer.i.valid.eq(receiver.valid)
                 with m.If(receiver.valid):
-                    m.d.sync += count.eq(count + 1)
-                    with m.If(~buffer.i.ready):
-                        note(Status.OVERRUN)
-                    with m.If(count == self.payload_bytes - 2):
-                        m.next = "CRC LOW"
-                watch()
-            with m.State("CRC LOW"):
-                m.d.sync += check.eq(crc.crc)
-                with m.If(receiver.valid):
-                    with m.If(receiver.data != check[:8]):
-                        note(Status.CRC)
-                    m.next = "CRC HIGH"
-                watch()
-            with m.State("CRC HIGH"):
-                with m.If(receiver.valid):
-                    with m.If(receiver.data != check[8:]):
-                        note(Status.CRC)
-                    m.next = "STOP"
-                watch()
+                    with m.If(~free):
+                        give_up(Status.OVERRUN)
+                    with m.Else():
+                        m.d.sync += [o.tdata.eq(receiver.data), taken.eq(taken + 1)]
+                        with m.If(taken == self.payload_bytes - 1):
+                            m.next = "CRC LOW"
+                        with m.Else():
+                            m.d.sync += offer(last=0, bad=0)
+            for state, following in (("CRC LOW", "CRC HIGH"), ("CRC HIGH", "STOP")):
+                with m.State(state):
+                    m.d.comb += crc.valid.eq(receiver.valid)
+                    watch()
+                    with m.If(receiver.valid):
+                        m.next = following
             with m.State("STOP"):
+                watch()
                 with m.If(receiver.valid):
                     with m.If(receiver.data != STOP):
-                        note(Status.FRAMING)
-                    m.next = "LAST"
-                watch()
-            with m.State("LAST"):
-                m.d.comb += [
-                    buffer.i.valid.eq(1), buffer.i.payload.last.eq(1), buffer.i.payload.bad.eq(error != Status.OK),
-                ]
-                with m.If(buffer.i.ready):
-                    m.d.sync += failed.eq(error)
+                        give_up(Status.FRAMING)
+                    with m.Else():
+                        m.d.sync += offer(last=1, bad=~crc.match_detected)
+                        with m.If(~crc.match_detected):
+                            m.d.sync += [error.eq(Status.CRC), due.eq(1)]
+                        m.next = "START"
+            with m.State("GIVE UP"):
+                with m.If(quiet & free):
+                    m.d.sync += [*offer(last=1, bad=1), due.eq(1)]
                     m.next = "START"
-            with m.State("QUIET"):  # after a damaged byte the rest of the request is unreliable: wait for silence
-                with m.If(silence == self.timeout):
-                    m.next = "LAST"
 
-    @staticmethod
-    def _store(m, receiver, crc, held):
-        with m.If(receiver.valid):
-            m.d.sync += held.eq(receiver.data)
-            m.d.comb += crc.valid.eq(1)
-
-    def _reply(self, m, failed):
-        m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
-        m.d.comb += self.tx.eq(transmitter.tx)
-        m.submodules.reply_crc = crc = CRC16_IBM_3740(data_width=8).create()
-        sending = Signal(Status)
-        check = Signal(16)
-        line = transmitter.i
+    def _reply(self, m, error, due):
+        line = self._transmitter.i
+        m.submodules.reply_crc = crc = CRC16_X25(data_width=8).create()
+        taken = Signal(range(self.result_bytes))
+        status = Signal(Status)
         sent = line.valid & line.ready
+
+        def send(byte, *, following, checked=False):
+            m.d.comb += [line.valid.eq(1), line.payload.eq(byte)]
+            if checked:
+                m.d.comb += crc.valid.eq(sent)
+            with m.If(sent):
+                m.next = following
+
         m.d.comb += crc.data.eq(line.payload)
         with m.FSM(name="reply"):
             with m.State("IDLE"):
-                m.d.comb += crc.start.eq(1)
-                m.d.sync += sending.eq(failed)
-                with m.If(failed != Status.OK):
-                    m.d.sync += failed.eq(Status.OK)
-                    m.next = "START"
-                with m.Elif(self.i.tvalid):
+                m.d.sync += [status.eq(Mux(due, error, Status.OK)), due.eq(0)]
+                with m.If(due | self.i.tvalid):
                     m.next = "START"
             with m.State("START"):
-                m.d.comb += [line.valid.eq(1), line.payload.eq(START)]
-                with m.If(sent):
-                    m.next = "STATUS"
+                m.d.comb += crc.start.eq(1)
+                m.d.sync += taken.eq(0)
+                send(START, following="STATUS")
             with m.State("STATUS"):
-                m.d.comb += [line.valid.eq(1), line.payload.eq(sending), crc.valid.eq(sent)]
-                with m.If(sent):
-                    with m.If(sending == Status.OK):
-                        m.next = "RESULT"
-                    with m.Else():
-                        m.next = "CRC LOW"
+                send(status, following="RESULT", checked=True)
+                with m.If(sent & (status != Status.OK)):
+                    m.next = "CRC LOW"
             with m.State("RESULT"):
                 m.d.comb += [
                     line.valid.eq(self.i.tvalid), line.payload.eq(self.i.tdata), self.i.tready.eq(line.ready),
                     crc.valid.eq(sent),
                 ]
-                with m.If(sent & self.i.tlast):
-                    m.next = "CRC LOW"
+                with m.If(sent):
+                    m.d.sync += taken.eq(taken + 1)
+                    with m.If(taken == self.result_bytes - 1):
+                        m.next = "CRC LOW"
             with m.State("CRC LOW"):
-                m.d.comb += [line.valid.eq(1), line.payload.eq(crc.crc[:8])]
-                m.d.sync += check.eq(crc.crc)
-                with m.If(sent):
-                    m.next = "CRC HIGH"
+                send(crc.crc[:8], following="CRC HIGH")
             with m.State("CRC HIGH"):
-                m.d.comb += [line.valid.eq(1), line.payload.eq(check[8:])]
-                with m.If(sent):
-                    m.next = "STOP"
+                send(crc.crc[8:], following="STOP")
             with m.State("STOP"):
-                m.d.comb += [line.valid.eq(1), line.payload.eq(STOP)]
-                with m.If(sent):
-                    m.next = "IDLE"
+                send(STOP, following="IDLE")

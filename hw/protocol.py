@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = ["REPLY_OVERHEAD", "START", "STOP", "ProtocolError", "ResultLayout", "Status", "crc16", "decode_reply",
-           "decode_request", "encode_reply", "encode_request"]
+           "decode_request", "encode_reply", "encode_request", "read_reply"]
 
 START = 0xA5
 STOP = 0x5A
@@ -32,13 +32,13 @@ class ProtocolError(ValueError):
 
 
 def crc16(content):
-    """CRC-16/IBM-3740 (CCITT polynomial 0x1021, start 0xFFFF) of bytes."""
+    """CRC-16/X-25 (that of HDLC) of bytes: polynomial 0x1021, lowest bit first, start and final XOR 0xFFFF."""
     value = 0xFFFF
     for byte in content:
-        value ^= byte << 8
+        value ^= byte
         for _ in range(8):
-            value = (value << 1 ^ (0x1021 if value & 0x8000 else 0)) & 0xFFFF
-    return value
+            value = value >> 1 ^ (0x8408 if value & 1 else 0)
+    return value ^ 0xFFFF
 
 
 def _encode(content):
@@ -46,15 +46,15 @@ def _encode(content):
 
 
 def _decode(what, frame, length):
-    if len(frame) < length:
-        raise ProtocolError(f"{what} ends after {len(frame)} of {length} bytes; send it again")
+    if len(frame) != length:
+        raise ProtocolError(f"{what} has {len(frame)} bytes instead of {length}: some were lost or added")
     if frame[0] != START:
         raise ProtocolError(f"{what} starts with 0x{frame[0]:02X}, not with 0x{START:02X}")
     if frame[length - 1] != STOP:
         raise ProtocolError(f"{what} ends with 0x{frame[length - 1]:02X}, not with 0x{STOP:02X}")
     content, (received,) = frame[1:length - 3], struct.unpack("<H", frame[length - 3:length - 1])
     if received != crc16(content):
-        raise ProtocolError(f"{what} has CRC 0x{received:04X}, its content 0x{crc16(content):04X}; send it again")
+        raise ProtocolError(f"{what} has CRC 0x{received:04X}, its content 0x{crc16(content):04X}: bytes were damaged")
     return content
 
 
@@ -83,6 +83,20 @@ def decode_reply(frame, result_bytes):
         return Status(content[0]), content[1:]
     except ValueError:
         raise ProtocolError(f"the reply has status {content[0]}, known are 0 to {max(Status)}") from None
+
+
+def read_reply(read, result_bytes):
+    """The bytes of a reply from its START on, as far as they come; what comes before it is skipped.
+
+    ``read(count)`` returns up to ``count`` bytes, fewer if no more come.
+    """
+    byte = read(1)
+    while byte and byte[0] != START:
+        byte = read(1)
+    frame = byte + (read(1) if byte else b"")
+    if len(frame) < 2:
+        return frame
+    return frame + read(REPLY_OVERHEAD - 2 + (result_bytes if frame[1] == Status.OK else 0))
 
 
 @dataclass(frozen=True)

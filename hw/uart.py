@@ -1,6 +1,6 @@
 """Serial line: 8 data bits, lowest first, no parity, one stop bit."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
@@ -10,13 +10,16 @@ __all__ = ["UartReceiver", "UartTransmitter"]
 
 def _check_divisor(name, divisor):
     if not isinstance(divisor, int) or divisor < 4:
-        raise ValueError(f"{name} divisor must be an integer of at least 4 clock cycles a bit, not {divisor!r}")
+        raise ValueError(f"{name} divisor must be an integer of at least 4 clock cycles, not {divisor!r}")
 
 
 class UartReceiver(wiring.Component):
     """Bytes from the line.
 
-    Latency: a byte comes in the middle of its stop bit. It is offered for one cycle only: the line does not wait.
+    A start bit that is gone by its middle is ignored as noise.
+
+    Latency: ``valid`` comes ``9 * divisor + divisor // 2 + 3`` cycles after the start bit's edge, in the middle of
+    the stop bit, for one cycle only: the line does not wait. ``data`` stays until the next byte's first bit.
 
     Parameters
     ----------
@@ -31,7 +34,7 @@ class UartReceiver(wiring.Component):
     valid : Out(1)
         A byte with a good stop bit.
     error : Out(1)
-        The stop bit was low: a byte is damaged, or the line is held low.
+        The stop bit was low: a byte is damaged, or the line is held low. For one cycle, instead of ``valid``.
     """
 
     def __init__(self, *, divisor):
@@ -44,31 +47,34 @@ class UartReceiver(wiring.Component):
         line = Signal(init=1)
         m.submodules.synchroniser = FFSynchronizer(self.rx, line, init=1)
 
-        timer = Signal(range(self.divisor + self.divisor // 2))
+        # Cycles since the last border between two bits, and bits since the start bit's beginning.
+        timer = Signal(range(self.divisor))
         count = Signal(range(10))
         active = Signal()
-        sample = active & (timer == 0)
         m.d.sync += [self.valid.eq(0), self.error.eq(0)]
         with m.If(~active):
-            with m.If(~line):
-                m.d.sync += [active.eq(1), count.eq(0), timer.eq(self.divisor // 2 - 1)]
-        with m.Elif(sample):
-            m.d.sync += [timer.eq(self.divisor - 1), count.eq(count + 1)]
-            with m.If(count == 0):
-                m.d.sync += active.eq(~line)  # a start bit that is gone by its middle was noise
-            with m.Elif(count == 9):
-                m.d.sync += [active.eq(0), self.valid.eq(line), self.error.eq(~line)]
-            with m.Else():
-                m.d.sync += self.data.eq(Cat(self.data[1:], line))
+            m.d.sync += [active.eq(~line), timer.eq(0), count.eq(0)]
         with m.Else():
-            m.d.sync += timer.eq(timer - 1)
+            with m.If(timer == self.divisor - 1):
+                m.d.sync += timer.eq(0)
+            with m.Else():
+                m.d.sync += timer.eq(timer + 1)
+            with m.If(timer == self.divisor // 2 - 1):
+                m.d.sync += count.eq(count + 1)
+                with m.If(count == 0):
+                    m.d.sync += active.eq(~line)  # a start bit that is gone by its middle was noise
+                with m.Elif(count == 9):
+                    m.d.sync += [active.eq(0), self.valid.eq(line), self.error.eq(~line)]
+                with m.Else():
+                    m.d.sync += self.data.eq(Cat(self.data[1:], line))
         return m
 
 
 class UartTransmitter(wiring.Component):
     """Bytes onto the line.
 
-    Latency: the start bit begins one cycle after the transfer; a byte takes ``10 * divisor`` cycles.
+    Latency: the start bit begins 1 cycle after the transfer. The next transfer can follow ``10 * divisor + 1``
+    cycles later.
 
     Parameters
     ----------
@@ -90,16 +96,19 @@ class UartTransmitter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         timer = Signal(range(self.divisor))
-        left = Signal(range(11))
+        count = Signal(range(10))
+        active = Signal()
         shifted = Signal(9, init=0x1FF)
-        m.d.comb += self.i.ready.eq(left == 0)
-        m.d.comb += self.tx.eq(Mux(left == 0, 1, shifted[0]))
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [shifted.eq(Cat(Const(0, 1), self.i.payload)), left.eq(10), timer.eq(self.divisor - 1)]
-        with m.Elif(left != 0):
-            m.d.sync += timer.eq(timer - 1)
-            with m.If(timer == 0):
-                m.d.sync += [
-                    timer.eq(self.divisor - 1), left.eq(left - 1), shifted.eq(Cat(shifted[1:], Const(1, 1))),
-                ]
+        # Ones follow the byte: the stop bit, and the idle line.
+        m.d.comb += [self.i.ready.eq(~active), self.tx.eq(shifted[0])]
+        with m.If(~active):
+            m.d.sync += [timer.eq(0), count.eq(0)]
+            with m.If(self.i.valid):
+                m.d.sync += [active.eq(1), shifted.eq(Cat(Const(0, 1), self.i.payload))]
+        with m.Elif(timer != self.divisor - 1):
+            m.d.sync += timer.eq(timer + 1)
+        with m.Else():
+            m.d.sync += [timer.eq(0), count.eq(count + 1), shifted.eq(Cat(shifted[1:], Const(1, 1)))]
+            with m.If(count == 9):
+                m.d.sync += active.eq(0)
         return m

@@ -134,8 +134,8 @@ REASONS = {
                      (r"conv: zero padding of an n-bit image has no \+-1 planes; "
                      r"pad with black \(pad_value -7\) or use padding 0")),
     "dense image": (lambda: graph(*head("input", (4, 4, 1)), bits=8),
-                    (r"head: a first layer over the whole image takes 1-bit inputs and no padding, not 8 bits and padding 0; "
-                    r"use a smaller kernel, or 1-bit inputs")),
+                    (r"head: a first layer over the whole image takes 1-bit inputs and no padding, not 8 bits and "
+                    r"padding 0; use a smaller kernel, or 1-bit inputs")),
     "pad value": (lambda: graph(ir.Conv("head", "input", ones(2, 4, 4, 1), pad_value=-1),
                                 ir.Scores("scores", "head", [0, 0])),
                   r"head: pad_value -1 is only for the first layer of an n-bit image; use 0"),
