@@ -1,0 +1,1 @@
+"""Training: data sets, recipes, the loop, and checkpoints. The command line is ``python -m sw.train``."""

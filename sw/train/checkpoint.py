@@ -1,0 +1,83 @@
+"""Checkpoints: a safetensors file that says which model it holds and how that was trained."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import nn
+
+from sw import models
+from sw.errors import ArtifactError, CompileError
+from sw.files import write_atomic
+from sw.train.recipes import Recipe
+
+__all__ = ["SCHEMA", "Metadata", "load", "save"]
+
+#: Version of the metadata's fields.
+SCHEMA = 1
+
+# The one key of the file's header: safetensors writes several in no fixed order.
+_KEY = "popforge"
+
+# Batch norm's count of batches takes no part in evaluation, and is not a float.
+_LEFT_OUT = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What stands beside the weights: enough to build the model and to train it again.
+
+    ``test_accuracy`` is the fraction of all test images that the weights in the file get right in eval mode.
+    """
+
+    recipe: Recipe
+    data: str
+    seed: int
+    epochs_done: int
+    test_accuracy: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def save(path: Path | str, model: nn.Module, metadata: Metadata) -> None:
+    """Write a model's float32 tensors and metadata, whole or not at all. Raises ``OSError``."""
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()
+               if not name.endswith(_LEFT_OUT)}
+    text = json.dumps({"schema": SCHEMA, **asdict(metadata)}, sort_keys=True)
+    write_atomic(path, safetensors.torch.save(tensors, {_KEY: text}))
+
+
+def load(path: Path | str) -> tuple[nn.Sequential, Metadata]:
+    """The model of a checkpoint, in eval mode, and its metadata.
+
+    Raises ``ArtifactError`` when the file is missing, damaged, of another schema, or not of the model it
+    names.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(_KEY, "{}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError:
+        raise ArtifactError(f"there is no checkpoint {path}; train one with python -m sw.train") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ArtifactError(f"{path} is not a whole safetensors file: {error}; copy it again") from None
+    try:
+        values = json.loads(text)
+        schema = values.pop("schema", None)
+    except (ValueError, AttributeError, TypeError):
+        schema = None
+    if schema != SCHEMA:
+        raise ArtifactError(f"{path} is no Popforge checkpoint of schema {SCHEMA}, but has schema "
+                            f"{schema!r}; train it with this version")
+    try:
+        metadata = Metadata(**{**values, "recipe": Recipe(**values["recipe"])})
+        model = models.build(metadata.recipe.model, **metadata.recipe.options)
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
+    except (KeyError, TypeError, ValueError, RuntimeError, CompileError) as error:
+        raise ArtifactError(f"{path}: its weights do not fit the model it names: {error}") from None
+    wrong = [*unexpected, *(name for name in missing if not name.endswith(_LEFT_OUT))]
+    if wrong:
+        raise ArtifactError(f"{path}: tensors missing or not of {metadata.recipe.model}: {', '.join(wrong)}")
+    return model.eval(), metadata
