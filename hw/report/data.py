@@ -1,0 +1,111 @@
+"""The report as data: one JSON document with every figure, whose schema is ``schema.json`` beside this file.
+
+A check gives what needs no synthesis; a build adds what the tools found.
+"""
+
+from dataclasses import asdict
+
+from ..estimate import estimate, memory_needs
+from ..tools import tool_versions
+
+__all__ = ["SCHEMA_VERSION", "build_report", "check_report"]
+
+SCHEMA_VERSION = 1
+
+#: Key of each kind of cell, by nextpnr's name of it.
+CELL_KINDS = {
+    "ICESTORM_LC": "logic_cells",
+    "ICESTORM_RAM": "block_rams",
+    "ICESTORM_SPRAM": "large_rams",
+    "ICESTORM_DSP": "multipliers",
+    "ICESTORM_PLL": "plls",
+    "SB_GB": "global_buffers",
+    "SB_IO": "pins",
+}
+
+
+def check_report(program, board, *, clock_mhz, accuracy, steps):
+    """Return what is known of ``program`` on ``board`` before synthesis, as a dictionary for JSON.
+
+    ``clock_mhz`` is the constrained clock, ``accuracy`` the network's ``{"float", "integer", "images"}`` (fractions),
+    empty if it was not measured, and ``steps`` maps each step to its seconds.
+    """
+    schedule, engine = program.schedule, program.engine
+    frames_per_second = 1e6 * clock_mhz / schedule.cycles_per_frame
+    link_bytes = max(program.input_bytes, program.result_bytes)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "check",
+        "board": board.name,
+        "board_title": board.title,
+        "network": program.network,
+        "part": f"{board.part.name}-{board.package.upper()}",
+        "array": {"rows": engine.rows, "columns": engine.columns, "lanes": engine.lanes, "drain": engine.drain},
+        "synapses_per_cycle": engine.synapses_per_cycle,
+        "binary_macs_per_frame": program.binary_macs,
+        "cycles_per_frame": schedule.cycles_per_frame,
+        "latency_cycles": schedule.latency_cycles,
+        "array_utilisation": schedule.utilisation,
+        "array_utilisation_3x3": schedule.utilisation_3x3,
+        "clock_mhz_constraint": clock_mhz,
+        "frames_per_second": frames_per_second,
+        "latency_us": schedule.latency_cycles / clock_mhz,
+        "link": {
+            "baud": board.baud,
+            "input_bytes": program.input_bytes,
+            "result_bytes": program.result_bytes,
+            # Ten bits a byte on the wire; the two directions overlap.
+            "frames_per_second": min(frames_per_second, board.baud / 10 / link_bytes),
+        },
+        "layers": [_layer(layer) for layer in schedule.layers],
+        "memories": [asdict(need) for need in memory_needs(program, board.part)],
+        "cells_estimated": asdict(estimate(program, board.part)),
+        "cells_available": {
+            "logic_cells": board.part.logic_cells,
+            "block_rams": board.part.block_rams,
+            "large_rams": board.part.large_rams,
+        },
+        "accuracy": {key: accuracy[key] for key in ("float", "integer", "images")} if accuracy else None,
+        "tools": tool_versions(),
+        "steps": steps,
+    }
+
+
+def _layer(layer):
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "is_3x3": layer.is_3x3,
+        "binary_macs": layer.binary_macs,
+        "ideal_cycles": layer.ideal_cycles,
+        "issue_cycles": layer.issue_cycles,
+        "stall_cycles": layer.stall_cycles,
+        "stalls": {"write": layer.write_stalls, "drain": layer.drain_stalls, "input": layer.input_stalls},
+        "gap_cycles": layer.gap_cycles,
+        "cycles": layer.cycles,
+        "utilisation": layer.utilisation,
+    }
+
+
+def build_report(check, placement, *, files, steps):
+    """Return ``check`` with what place and route found: a ``hw.flow.Placement``.
+
+    ``files`` maps what a file is to its name in the output folder; ``steps`` maps each step to its seconds.
+    """
+    cells = {CELL_KINDS[kind]: counts for kind, counts in placement.cells.items() if kind in CELL_KINDS}
+    return check | {
+        "kind": "build",
+        "clock_mhz_estimate": placement.clock_mhz,
+        "seed": placement.seed,
+        "seeds_tried": [{"seed": seed, "clock_mhz_estimate": clock} for seed, clock in placement.tried.items()],
+        "critical_path": [
+            {"cell": hop.cell, "net": hop.net, "kind": hop.kind, "delay_ns": hop.delay_ns}
+            for hop in placement.critical_path
+        ],
+        "cells": {
+            "used": {kind: used for kind, (used, _) in cells.items()},
+            "available": {kind: available for kind, (_, available) in cells.items()},
+        },
+        "files": files,
+        "steps": steps,
+    }

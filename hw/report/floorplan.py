@@ -1,0 +1,113 @@
+"""Where nextpnr put each cell, and to which block of the design the cell belongs."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["PlacedCell", "block_of", "read_floorplan"]
+
+#: nextpnr's kinds of cells that the floorplan shows, by what the datasheet calls them.
+KINDS = {
+    "ICESTORM_LC": "logic cell",
+    "ICESTORM_RAM": "block RAM",
+    "ICESTORM_SPRAM": "large RAM",
+    "ICESTORM_DSP": "multiplier",
+    "ICESTORM_PLL": "PLL",
+    "SB_IO": "pin",
+}
+
+SITE = re.compile(r"X(\d+)/Y(\d+)/[a-z_]+?_?(\d*)$")
+
+
+@dataclass(frozen=True)
+class PlacedCell:
+    """A cell of ``kind`` (a value of ``KINDS``) on site ``slot`` of tile ``(x, y)``; ``block`` names its owner."""
+
+    kind: str
+    block: str
+    x: int
+    y: int
+    slot: int
+
+
+def read_floorplan(placed, netlist):
+    """Return the ``PlacedCell`` of every cell in nextpnr's JSON at ``placed``, in its order.
+
+    ``netlist`` is Yosys's JSON, which still knows the design's submodules.
+    """
+    (module,) = json.loads(Path(placed).read_text())["modules"].values()
+    owners = _Owners(module["cells"], _submodules(json.loads(Path(netlist).read_text())))
+    cells = []
+    for name, cell in module["cells"].items():
+        site = SITE.match(cell["attributes"].get("NEXTPNR_BEL", ""))
+        if cell["type"] in KINDS and site is not None:
+            x, y, slot = site.groups()
+            cells.append(PlacedCell(KINDS[cell["type"]], owners.block(name), int(x), int(y), int(slot or 0)))
+    return cells
+
+
+def _submodules(netlist):
+    """Every submodule's path in the hierarchy that Yosys flattened."""
+    return {
+        name for module in netlist["modules"].values() for name, cell in module["cells"].items()
+        if cell["type"] == "$scopeinfo"
+    }
+
+
+def block_of(name, submodules):
+    """Return the block that a cell called ``name`` belongs to, given the paths of all ``submodules``.
+
+    A block is a submodule of ``hw.board_top.SerialAccelerator`` or of the accelerator in it; what is in no submodule is
+    ``"board"``.
+    """
+    levels = name.split(".")
+    while levels and ".".join(levels) not in submodules:
+        del levels[-1]
+    # Amaranth appends a number where a submodule has the name of a signal.
+    levels = [level.split("$")[0] for level in levels]
+    if levels[:1] == ["serial"]:
+        del levels[0]
+    return ".".join(levels[:2 if levels[:1] == ["accelerator"] else 1]) or "board"
+
+
+class _Owners:
+    """The blocks of a netlist's cells.
+
+    A register keeps its name through synthesis, a lookup table does not: it belongs to the block of what it feeds.
+    """
+
+    def __init__(self, cells, submodules):
+        self._cells = cells
+        self._submodules = submodules
+        self._blocks = {}
+        self._readers = {}
+        for name, cell in cells.items():
+            for bit in _bits(cell, "input"):
+                self._readers.setdefault(bit, []).append(name)
+
+    def block(self, name):
+        """The block of the cell called ``name``."""
+        chain = []
+        while name not in self._blocks:
+            cell = self._cells[name]
+            chain.append(name)
+            readers = [reader for bit in _bits(cell, "output") for reader in self._readers.get(bit, ())]
+            following = next((reader for reader in readers if reader not in chain), None)
+            if _keeps_its_name(cell) or following is None:
+                self._blocks[name] = block_of(name, self._submodules)
+            else:
+                name = following
+        for cell in chain:
+            self._blocks[cell] = self._blocks[name]
+        return self._blocks[name]
+
+
+def _keeps_its_name(cell):
+    return cell["type"] != "ICESTORM_LC" or int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
+
+
+def _bits(cell, direction):
+    for port, bits in cell["connections"].items():
+        if cell["port_directions"][port] == direction:
+            yield from bits

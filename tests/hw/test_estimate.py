@@ -1,0 +1,136 @@
+"""RAM counts against Yosys, and logic cells against the builds in the calibration table."""
+
+import re
+
+import pytest
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw import flow
+from hw.boards import BOARDS, LARGE_RAM_SHAPE
+from hw.build.calibrate import fit_coefficients, measure
+from hw.estimate import BLOCK_RAM_SHAPE, CALIBRATION, COEFFICIENTS, ERROR, estimate, memory_needs, ram_count
+from hw.memory import Rom, SimpleDualPortMemory, SinglePortMemory
+from sw import zoo
+from sw.engine import Engine
+from sw.program import compile_graph
+
+
+@pytest.mark.parametrize(("width", "depth", "shape", "count"), [
+    (16, 256, BLOCK_RAM_SHAPE, 1), (1, 2, BLOCK_RAM_SHAPE, 1), (17, 256, BLOCK_RAM_SHAPE, 2),
+    (16, 257, BLOCK_RAM_SHAPE, 2), (8, 512, BLOCK_RAM_SHAPE, 1), (384, 256, BLOCK_RAM_SHAPE, 24),
+    (20, 1100, BLOCK_RAM_SHAPE, 7), (10, 300, BLOCK_RAM_SHAPE, 2),
+    (16, 16384, LARGE_RAM_SHAPE, 1), (17, 2, LARGE_RAM_SHAPE, 2), (16, 16385, LARGE_RAM_SHAPE, 2),
+])
+def test_ram_count(width, depth, shape, count):
+    assert ram_count(width, depth, shape) == count
+
+
+class Memories(wiring.Component):
+    """Many memories whose contents nothing can simplify away; each submodule's name says its kind and size."""
+
+    def __init__(self, roms, buffers, large):
+        self.roms, self.buffers, self.large = roms, buffers, large
+        super().__init__({"address": In(16), "data": In(64), "write": In(1), "o": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        results = []
+        for width, depth in self.roms:
+            words = [(0x9E3779B97F4A7C15F39CC0605CEDC834 * (index + 1) >> 7) % (1 << width) for index in range(depth)]
+            m.submodules[f"rom_{width}_{depth}"] = memory = Rom(width=width, words=words)
+            m.d.comb += memory.address.eq(self.address)
+            results.append(memory.data)
+        for width, depth in self.buffers:
+            m.submodules[f"buffer_{width}_{depth}"] = memory = SimpleDualPortMemory(width=width, depth=depth)
+            m.d.comb += [
+                memory.read_address.eq(self.address), memory.write_address.eq(self.data),
+                memory.write_data.eq(self.data), memory.write_enable.eq(self.write),
+            ]
+            results.append(memory.read_data)
+        for width, depth in self.large:
+            m.submodules[f"large_{width}_{depth}"] = memory = SinglePortMemory(width=width, depth=depth, style="huge")
+            m.d.comb += [
+                memory.address.eq(self.address), memory.write_data.eq(self.data), memory.write_enable.eq(self.write),
+            ]
+            results.append(memory.read_data)
+        parity = Signal(len(results))
+        m.d.sync += [parity[index].eq(result.xor()) for index, result in enumerate(results)]
+        m.d.comb += self.o.eq(parity.xor())
+        return m
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "kinds"), [
+    ("ice40", {"rom": "SB_RAM40_4K", "buffer": "SB_RAM40_4K", "large": "SB_SPRAM256KA"}),
+    ("ice40-hx8k", {"rom": "SB_RAM40_4K", "buffer": "SB_RAM40_4K", "large": "SB_RAM40_4K"}),
+])
+def test_ram_count_is_what_yosys_takes(name, kinds, tmp_path):
+    roms = [(16, 100), (16, 256), (10, 300), (40, 600), (20, 1100), (5, 8)]
+    buffers = [(48, 64), (16, 300), (3, 700), (8, 900)]
+    large = [(16, 470), (48, 350)]
+    flow.write_rtlil(Memories(roms, buffers, large), tmp_path, "design")
+    flow.synthesise(tmp_path, "design", BOARDS[name].part, log=tmp_path / "log")
+    netlist = (tmp_path / "design.json").read_text()
+    for kind, sizes in (("rom", roms), ("buffer", buffers), ("large", large)):
+        for width, depth in sizes:
+            cell = rf'"{kind}_{width}_{depth}\.memory[^"]*": {{\s*"hide_name": \d,\s*"type": "(SB_S?P?RAM\w+)"'
+            cells = re.findall(cell, netlist)
+            shape = LARGE_RAM_SHAPE if kinds[kind] == "SB_SPRAM256KA" else BLOCK_RAM_SHAPE
+            assert cells == ram_count(width, depth, shape) * [kinds[kind]], (kind, width, depth)
+
+
+def test_large_memories_are_block_ram_where_there_is_no_other(large_cnn):
+    program = compile_graph(large_cnn, Engine(12, 3, 16))
+    on_up5k, on_hx8k = (memory_needs(program, BOARDS[name].part) for name in ("ice40", "ice40-hx8k"))
+    assert [need.name for need in on_up5k] == [memory.name for memory in program.memories]
+    for up5k, hx8k in zip(on_up5k, on_hx8k, strict=True):
+        if up5k.name == "features":
+            assert (up5k.block_rams, up5k.large_rams) == (0, 3)
+            assert (hx8k.block_rams, hx8k.large_rams) == (3 * ram_count(16, hx8k.depth), 0)
+        else:
+            assert up5k == hx8k
+        assert hx8k.bits_used <= hx8k.bits_allocated == 4096 * hx8k.block_rams
+
+
+def test_estimate_adds_up(tiny_cnn):
+    program, part = compile_graph(tiny_cnn, Engine(8, 1, 16)), BOARDS["ice40"].part
+    needs, total = memory_needs(program, part), estimate(program, part)
+    assert total.block_rams == sum(need.block_rams for need in needs)
+    assert total.large_rams == sum(need.large_rams for need in needs) == 1
+
+
+@pytest.mark.parametrize("larger", [Engine(16, 1, 16), Engine(8, 3, 16), Engine(8, 1, 32)])
+def test_a_larger_array_takes_more_logic(tiny_cnn, larger):
+    part = BOARDS["ice40"].part
+    small = estimate(compile_graph(tiny_cnn, Engine(8, 1, 16)), part)
+    assert estimate(compile_graph(tiny_cnn, larger), part).logic_cells > small.logic_cells
+
+
+@pytest.mark.parametrize("row", CALIBRATION, ids=lambda row: " ".join(map(str, row[:6])))
+def test_formula_is_as_good_as_it_says(row):
+    network, board, *array, cells = row
+    program = compile_graph(zoo.load(network).graph, Engine(*array))
+    assert abs(estimate(program, BOARDS[board].part).logic_cells / cells - 1) <= ERROR
+
+
+def test_calibration_covers_both_boards_and_all_kinds_of_input():
+    assert {row[1] for row in CALIBRATION} == set(BOARDS)
+    assert {zoo.load(row[0]).graph.inputs.bits for row in CALIBRATION} == {1, 8}
+
+
+@pytest.mark.slow
+def test_formula_against_a_new_synthesis():
+    row = ("mlp-fashion", "ice40", 8, 1, 32, 4)
+    assert row in {row[:-1] for row in CALIBRATION}
+    cells, terms = measure(*row)
+    assert abs(sum(count * each for count, each in zip(terms, COEFFICIENTS, strict=True)) / cells - 1) <= ERROR
+
+
+def test_fit_finds_the_coefficients_that_made_the_numbers():
+    terms = [(1, 5, 2), (1, 3, 9), (1, 8, 1), (1, 0, 4)]
+    cells = [sum(count * each for count, each in zip(row, (300, 7, 2.5), strict=True)) for row in terms]
+    coefficients, errors = fit_coefficients(terms, cells)
+    assert coefficients == pytest.approx((300, 7, 2.5))
+    assert errors == pytest.approx(0, abs=1e-9)

@@ -1,0 +1,85 @@
+"""Cells and blocks out of nextpnr's JSON."""
+
+import json
+
+import pytest
+
+from hw.report.floorplan import PlacedCell, block_of, read_floorplan
+
+SUBMODULES = {
+    "clocking", "serial", "serial.link", "serial.link.crc", "serial.accelerator", "serial.accelerator.array",
+    "serial.accelerator.array.pe_2_1", "serial.accelerator.drain", "serial.accelerator.weights$7",
+    "serial.accelerator.features",
+}
+
+
+@pytest.mark.parametrize(("name", "block"), [
+    ("serial.accelerator.array.pe_2_1.count_SB_DFFE_Q_7_D_SB_LUT4_O_LC", "accelerator.array"),
+    ("serial.accelerator.weights$7.memory.0.13_RAM", "accelerator.weights"),
+    ("serial.accelerator.result_SB_DFF_Q_LC", "accelerator"),
+    ("serial.accelerator.control.first_SB_DFF_Q_LC", "accelerator"),
+    ("serial.link.crc.value_SB_DFF_Q_LC", "link"),
+    ("clocking.waited_SB_DFFSR_Q_LC", "clocking"),
+    ("leds_SB_DFF_Q_LC", "board"),
+    ("leds[0]$sb_io", "board"),
+    ("serial.tx$SB_IO_OUT", "board"),
+    ("$auto$pass.cc:12$3.a.b", "board"),
+])
+def test_block_of(name, block):
+    assert block_of(name, SUBMODULES) == block
+
+
+def read(folder, cells):
+    """Read a floorplan of ``cells``: (name, type, site, has a register, {input: bit}, {output: bit})."""
+    module = {"cells": {
+        name: {
+            "type": kind, "attributes": {"NEXTPNR_BEL": site} if site else {},
+            "parameters": {"DFF_ENABLE": str(int(register))},
+            "port_directions": dict.fromkeys(reads, "input") | dict.fromkeys(drives, "output"),
+            "connections": {port: [bit] for port, bit in (reads | drives).items()},
+        }
+        for name, kind, site, register, reads, drives in cells
+    }}
+    scopes = {name: {"type": "$scopeinfo"} for name in SUBMODULES}
+    (folder / "placed.json").write_text(json.dumps({"modules": {"design": module}}))
+    modules = {"SB_LUT4": {"cells": {}}, "design": {"cells": scopes}}
+    (folder / "netlist.json").write_text(json.dumps({"modules": modules}))
+    return read_floorplan(folder / "placed.json", folder / "netlist.json")
+
+
+def test_sites(tmp_path):
+    assert read(tmp_path, [
+        ("serial.link.byte_SB_DFF_Q_LC", "ICESTORM_LC", "X3/Y17/lc5", True, {}, {"O": 7}),
+        ("serial.accelerator.weights$7.memory.0.1_RAM", "ICESTORM_RAM", "X6/Y9/ram", False, {}, {}),
+        ("serial.accelerator.features.bank_2.memory.0.0", "ICESTORM_SPRAM", "X25/Y0/spram_3", False, {}, {}),
+        ("clocking.pll_PLL", "ICESTORM_PLL", "X12/Y31/pll_3", False, {}, {}),
+        ("rx$sb_io", "SB_IO", "X9/Y0/io1", False, {}, {}),
+        ("$gbuf_clk", "SB_GB", "X0/Y16/gb", False, {}, {}),
+        ("unplaced", "ICESTORM_LC", None, False, {}, {}),
+    ]) == [
+        PlacedCell("logic cell", "link", 3, 17, 5),
+        PlacedCell("block RAM", "accelerator.weights", 6, 9, 0),
+        PlacedCell("large RAM", "accelerator.features", 25, 0, 3),
+        PlacedCell("PLL", "clocking", 12, 31, 3),
+        PlacedCell("pin", "board", 9, 0, 1),
+    ]
+
+
+def test_lookup_tables_belong_to_what_they_feed(tmp_path):
+    lut = ("ICESTORM_LC", "X4/Y4/lc0", False)
+    found = read(tmp_path, [
+        ("serial.accelerator.weights$7.memory.0.1_RAM", "ICESTORM_RAM", "X6/Y9/ram", False, {}, {"RDATA_0": 1}),
+        ("serial.accelerator.weights$7.memory.0.1_RDATA_SB_LUT4_I1_LC", *lut, {"I1": 1}, {"O": 2}),
+        ("serial.accelerator.weights$7.memory.0.1_RDATA_SB_LUT4_I2_LC", *lut, {"I2": 2}, {"O": 3}),
+        ("serial.accelerator.array.count_LC", "ICESTORM_LC", "X4/Y4/lc1", True, {"I0": 3}, {"O": 4}),
+        # Feeds nothing: its own name is all there is.
+        ("serial.accelerator.drain.carry_LC", *lut, {"I0": 4}, {"O": 5}),
+        # Two that feed each other.
+        ("serial.link.one_LC", *lut, {"I0": 7}, {"O": 6}),
+        ("serial.link.two_LC", *lut, {"I0": 6}, {"O": 7}),
+        ("$nextpnr_ICESTORM_LC_0", *lut, {"I1": 4}, {"COUT": 8}),
+        ("serial.link.sum_LC", "ICESTORM_LC", "X4/Y5/lc1", True, {"CIN": 8}, {"O": 9}),
+    ])
+    assert [cell.block for cell in found] == [
+        "accelerator.weights", *3 * ["accelerator.array"], "accelerator.drain", *4 * ["link"],
+    ]

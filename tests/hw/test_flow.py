@@ -1,0 +1,122 @@
+"""The tools' flow on a design of one ROM, one large memory and a counter."""
+
+import re
+
+import pytest
+from amaranth import Cat, ClockDomain, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw import flow
+from hw.boards import BOARDS
+from hw.estimate import MemoryNeed
+from hw.memory import Rom, SinglePortMemory
+from hw.report.floorplan import read_floorplan
+from hw.tools import ToolError
+
+
+class Tiny(wiring.Component):
+    """Reads a 16 x 300 ROM and writes and reads a 16 x 600 memory, at the oscillator's clock."""
+
+    def __init__(self):
+        super().__init__({"clock": In(1), "rx": In(1), "tx": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = sync = ClockDomain(reset_less=True)
+        count = Signal(16)
+        words = [(37 * index * index + 11) & 0xFFFF for index in range(300)]
+        m.submodules.rom = rom = Rom(width=16, words=words)
+        m.submodules.ram = ram = SinglePortMemory(width=16, depth=600, style="huge")
+        read = Signal(16)
+        m.d.comb += [
+            sync.clk.eq(self.clock), rom.address.eq(count), ram.address.eq(count), ram.write_enable.eq(self.rx),
+            ram.write_data.eq(rom.data),
+        ]
+        m.d.sync += [count.eq(count + 1), read.eq(ram.read_data ^ rom.data), self.tx.eq(Cat(read, self.tx).xor())]
+        return m
+
+
+NEEDS = {
+    "ice40": [MemoryNeed("rom", 16, 300, 1, 2, 0, 4800, 8192), MemoryNeed("ram", 16, 600, 1, 0, 1, 9600, 262144)],
+    "ice40-hx8k": [MemoryNeed("rom", 16, 300, 1, 2, 0, 4800, 8192), MemoryNeed("ram", 16, 600, 1, 3, 0, 9600, 12288)],
+}
+
+
+def pins(board):
+    return flow.pin_constraints(
+        {"clock": board.clock, "rx": board.rx, "tx": board.tx}, pull_ups=("rx",), clock="clock", clock_mhz=12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BOARDS)
+def test_design_becomes_a_bitstream(name, tmp_path):
+    board = BOARDS[name]
+    flow.write_rtlil(Tiny(), tmp_path, "design")
+    netlist = flow.synthesise(tmp_path, "design", board.part, log=tmp_path / "yosys.log")
+    flow.check_memories(netlist, NEEDS[name], log=tmp_path / "yosys.log")
+    placement = flow.place_and_route(
+        tmp_path, "design", board, pins=pins(board), clock_mhz=12, seed=5, log=tmp_path / "nextpnr.log")
+    flow.pack(tmp_path, "design", log=tmp_path / "icepack.log")
+
+    assert placement.meets_clock
+    assert placement.tried == {5: placement.clock_mhz}
+    assert placement.cells["ICESTORM_LC"][1] == board.part.logic_cells
+    assert placement.cells["ICESTORM_RAM"] == (netlist.block_rams, board.part.block_rams)
+    total = sum(hop.delay_ns for hop in placement.critical_path)
+    assert total == pytest.approx(1e3 / placement.clock_mhz, rel=0.01)
+    # The sync word with which every iCE40 bitstream begins, after its comment.
+    assert b"\x7e\xaa\x99\x7e" in (tmp_path / "design.bin").read_bytes()[:64]
+
+    floorplan = read_floorplan(tmp_path / "design.placed.json", tmp_path / "design.json")
+    assert sum(cell.kind == "logic cell" for cell in floorplan) == placement.cells["ICESTORM_LC"][0]
+    rams = [cell for cell in floorplan if cell.kind in ("block RAM", "large RAM")]
+    assert {cell.block for cell in rams} == {"rom", "ram"}
+    assert len({(cell.kind, cell.x, cell.y, cell.slot) for cell in floorplan}) == len(floorplan)
+    assert all(cell.x < board.part.tiles[0] and cell.y < board.part.tiles[1] for cell in floorplan)
+
+
+@pytest.mark.slow
+def test_clock_that_no_seed_reaches(tmp_path):
+    board = BOARDS["ice40"]
+    flow.write_rtlil(Tiny(), tmp_path, "design")
+    flow.synthesise(tmp_path, "design", board.part, log=tmp_path / "yosys.log")
+    placement = flow.place_and_route(
+        tmp_path, "design", board, pins=pins(board), clock_mhz=500, log=tmp_path / "nextpnr.log")
+    assert not placement.meets_clock
+    assert list(placement.tried) == [1, 2, 3]
+    assert placement.clock_mhz == max(placement.tried.values())
+    assert placement.tried[placement.seed] == placement.clock_mhz
+    assert {path.name for path in tmp_path.glob("*.log")} >= {"nextpnr.log", "nextpnr-seed2.log", "nextpnr-seed3.log"}
+
+
+def test_verilog_keeps_hierarchy_and_memory(tmp_path):
+    flow.write_rtlil(Tiny(), tmp_path, "first")
+    flow.write_rtlil(Rom(width=4, words=[1, 2, 3]), tmp_path, "second")
+    flow.write_verilog(tmp_path, ("first", "second"), log=tmp_path / "verilog.log")
+    first, second = ((tmp_path / f"{name}.v").read_text() for name in ("first", "second"))
+    assert set(re.findall(r"^module (\S+?) ?\(", first, re.MULTILINE)) == {"first", "\\first.ram", "\\first.rom"}
+    assert "reg [15:0] memory [299:0]" in first
+    assert re.findall(r"^module (\S+?) ?\(", second, re.MULTILINE) == ["second"]
+    assert not re.search(r"src *=|generator", first + second)
+
+
+@pytest.mark.parametrize(("cells", "message"), [
+    ({"SB_RAM40_4K": 2, "SB_SPRAM256KA": 1}, None),
+    ({"SB_RAM40_4K": 1, "SB_RAM40_4KNW": 1, "SB_SPRAM256KA": 1, "SB_LUT4": 900}, None),
+    ({"SB_RAM40_4K": 1, "SB_SPRAM256KA": 1}, "synthesis made 1 block rams, not the 2 that the memories take (rom 2)"),
+    ({"SB_RAM40_4K": 2}, "synthesis made 0 large rams, not the 1 that the memories take (ram 1)"),
+    ({"SB_RAM40_4K": 9, "SB_SPRAM256KA": 1}, "synthesis made 9 block rams, not the 2 that the memories take (rom 2)"),
+])
+def test_memories_are_checked(cells, message):
+    netlist = flow.Netlist(cells)
+    if message is None:
+        flow.check_memories(netlist, NEEDS["ice40"], log="yosys.log")
+        return
+    with pytest.raises(ToolError, match=f"^{re.escape(message)}: a memory was not inferred as RAM; see yosys.log$"):
+        flow.check_memories(netlist, NEEDS["ice40"], log="yosys.log")
+
+
+def test_pin_constraints():
+    text = flow.pin_constraints({"clock": "35", "rx": "6"}, pull_ups=("rx", "button"), clock="clock", clock_mhz=12.0)
+    assert text == "set_io clock 35\nset_io -pullup yes rx 6\nset_frequency clock 12\n"

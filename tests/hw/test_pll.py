@@ -1,0 +1,35 @@
+"""PLL dividers against rows that were made with the vendor-neutral icepll."""
+
+import pytest
+
+from hw.pll import find_settings
+
+
+@pytest.mark.parametrize(("target", "divr", "divf", "divq", "filter_range", "output"), [
+    (24, 0, 63, 5, 1, 24.0),
+    (48, 0, 63, 4, 1, 48.0),
+    (30, 0, 79, 5, 1, 30.0),
+    (60, 0, 79, 4, 1, 60.0),
+    (96, 0, 63, 3, 1, 96.0),
+])
+def test_settings(target, divr, divf, divq, filter_range, output):
+    found = find_settings(12, target)
+    assert (found.divr, found.divf, found.divq) == (divr, divf, divq)
+    assert (found.filter_range, found.output_mhz) == (filter_range, output)
+
+
+@pytest.mark.parametrize(("target", "nearest"), [(10, "16.125"), (24.2, "24.375"), (400, "270")])
+def test_frequency_that_cannot_be_made(target, nearest):
+    with pytest.raises(ValueError, match=rf"not {target:g} MHz; the nearest is {nearest} MHz$"):
+        find_settings(12, target)
+
+
+def test_reference_out_of_range():
+    with pytest.raises(ValueError, match=r"^the PLL takes no reference of 5 MHz$"):
+        find_settings(5, 24)
+
+
+@pytest.mark.parametrize("target", [float("nan"), float("inf"), 0, -24])
+def test_frequency_that_is_none(target):
+    with pytest.raises(ValueError, match=rf"^clock must be one that the PLL makes from 12 MHz, not {target:g} MHz; "):
+        find_settings(12, target)
