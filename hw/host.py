@@ -54,7 +54,8 @@ class SerialTransport:
     def write(self, data):
         """Send bytes; what came before is forgotten."""
         try:
-            self._port.reset_input_buffer()
+            # pyserial's own way to forget them raises what is no OSError where the device is gone.
+            self._port.read(self._port.in_waiting)
             self._port.write(data)
         except OSError as error:
             raise LinkError(f"port {self._name} failed: {error}") from error

@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
 import re
+import sys
+import threading
+import tty
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +14,7 @@ import pytest
 
 from hw import host
 from hw.host import LinkError, classify, main, read_image
-from hw.protocol import ResultLayout, Status, decode_request, encode_reply
+from hw.protocol import ResultLayout, Status, decode_request, encode_reply, encode_request
 from sw.errors import CompileError, DataError
 from sw.reference import run
 
@@ -74,6 +78,54 @@ def test_port_that_is_not_there():
         host.SerialTransport("no-such-port", baud=115200)
 
 
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo terminals here")
+def test_serial_port():
+    """A pseudo terminal stands for the board; what came before the request is forgotten."""
+    board, port = os.openpty()
+    tty.setraw(port)
+    name = os.ttyname(port)
+    transport = host.SerialTransport(name, baud=115200, timeout=20)
+    os.write(board, encode_reply(Status.CRC))
+    received = []
+
+    def answer():
+        request = encode_request(b"image")
+        while len(b"".join(received)) < len(request):
+            received.append(os.read(board, 100))
+        os.write(board, GOOD)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    assert classify(transport, b"image", LAYOUT) == ([1, -2, 300], 2)
+    thread.join()
+    assert b"".join(received) == encode_request(b"image")
+    os.close(board)
+    with link_error(f"port {name} failed: "):
+        classify(transport, b"image", LAYOUT)
+    os.close(port)
+
+
+def test_serial_port_without_pyserial(monkeypatch):
+    monkeypatch.setitem(sys.modules, "serial", None)
+    with link_error("a serial port needs pyserial: pip install"):
+        host.SerialTransport("port", baud=115200)
+
+
+def test_process():
+    code = f"import sys; assert sys.stdin.buffer.read().endswith(b'Z'); sys.stdout.buffer.write(bytes({list(GOOD)}))"
+    assert classify(host.ProcessTransport([sys.executable, "-c", code]), b"image", LAYOUT) == ([1, -2, 300], 2)
+
+
+@pytest.mark.parametrize(("code", "message"), [
+    ("import sys; sys.exit('no compiler')", "the simulation failed: no compiler; it needs pip install"),
+    ("raise SystemExit(3)", "the simulation failed: (it printed nothing); it needs"),
+    ("", "no reply came"),
+])
+def test_process_that_fails(code, message):
+    with link_error(message):
+        classify(host.ProcessTransport([sys.executable, "-c", code]), b"image", LAYOUT)
+
+
 PIXELS = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
 GREY = PIXELS[:, :, :1]
 
@@ -107,6 +159,19 @@ def test_read_image(name, pixels, tmp_path):
 def test_read_array_without_channels(tmp_path):
     np.save(tmp_path / "i.npy", GREY[:, :, 0])
     assert np.array_equal(read_image(tmp_path / "i.npy", GREY.shape), GREY)
+
+
+@pytest.mark.parametrize("pixels", [GREY, PIXELS])
+def test_read_png(pixels, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(pixels.squeeze()).save(tmp_path / "i.png")
+    assert np.array_equal(read_image(tmp_path / "i.png", pixels.shape), pixels)
+
+
+def test_png_without_pillow(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(DataError, match="PNG needs Pillow: pip install pillow"):
+        read_image(tmp_path / "i.png", PIXELS.shape)
 
 
 @pytest.mark.parametrize(("name", "content", "words"), [
