@@ -6,6 +6,7 @@ A check gives what needs no synthesis; a build adds what the tools found.
 from dataclasses import asdict
 
 from ..estimate import estimate, memory_needs
+from ..protocol import encode_reply, encode_request
 from ..tools import tool_versions
 
 __all__ = ["SCHEMA_VERSION", "build_report", "check_report"]
@@ -32,7 +33,9 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
     """
     schedule, engine = program.schedule, program.engine
     frames_per_second = 1e6 * clock_mhz / schedule.cycles_per_frame
-    link_bytes = max(program.input_bytes, program.result_bytes)
+    # Ten bits a byte on the wire; the host waits for each reply before it sends the next request.
+    exchange = len(encode_request(bytes(program.input_bytes))) + len(encode_reply(0, bytes(program.result_bytes)))
+    exchange_seconds = 10 * exchange / board.baud + schedule.latency_cycles / (1e6 * clock_mhz)
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "check",
@@ -54,8 +57,7 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
             "baud": board.baud,
             "input_bytes": program.input_bytes,
             "result_bytes": program.result_bytes,
-            # Ten bits a byte on the wire; the two directions overlap.
-            "frames_per_second": min(frames_per_second, board.baud / 10 / link_bytes),
+            "frames_per_second": 1 / exchange_seconds,
         },
         "layers": [_layer(layer) for layer in schedule.layers],
         "memories": [asdict(need) for need in memory_needs(program, board.part)],
