@@ -101,7 +101,7 @@ def memory_map(memories, available):
     """
     per_row, gap = 16, 0.16
     panels = [(kind, title) for kind, title in (("block_rams", "block RAM, 4,096 bits each"),
-                                               ("large_rams", "large RAM, 262,144 bits each")) if available[kind]]
+                                               ("large_rams", "large RAM, 262,144 bits each")) if available.get(kind)]
     heights = [-(-available[kind] // per_row) for kind, _ in panels]
 
     def draw(figure):
