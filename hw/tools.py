@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-__all__ = ["PACKAGES", "ToolError", "first_call_notice", "run_tool", "tool_versions"]
+__all__ = ["PACKAGES", "ToolError", "ToolTimeout", "first_call_notice", "run_tool", "tool_versions"]
 
 #: Python package of each tool.
 PACKAGES = {
@@ -33,6 +33,10 @@ class ToolError(RuntimeError):
     def __init__(self, message, log=None):
         super().__init__(message)
         self.log = log
+
+
+class ToolTimeout(ToolError):
+    """A tool that ran past its time limit and was stopped."""
 
 
 def run_tool(name, arguments, *, folder, log, timeout):
@@ -60,8 +64,9 @@ def run_tool(name, arguments, *, folder, log, timeout):
             if result.returncode == 0:
                 return
             reason = _explain_exit(result.returncode)
+    stopped = "timed out" in reason
     tail = "\n".join(f"    {line}" for line in _last_lines(log))
-    raise ToolError(f"{name} {reason}; the end of {log}:\n{tail}", log)
+    raise (ToolTimeout if stopped else ToolError)(f"{name} {reason}; the end of {log}:\n{tail}", log)
 
 
 def _explain_exit(code):
