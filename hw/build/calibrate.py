@@ -26,8 +26,13 @@ ARRAYS = (
     ("cnn-fashion", "ice40", 8, 3, 48, 1),
     ("cnn-fashion", "ice40", 8, 1, 32, 1),
     ("cnn-fashion", "ice40", 4, 5, 16, 1),
+    ("cnn-fashion", "ice40", 16, 3, 16, 2),
+    ("cnn-fashion", "ice40", 6, 3, 32, 1),
+    ("cnn-fashion", "ice40-hx8k", 6, 3, 48, 1),
+    ("cnn-fashion", "ice40-hx8k", 24, 1, 16, 2),
     ("mlp-fashion", "ice40", 8, 1, 32, 4),
     ("mlp-fashion", "ice40", 16, 1, 24, 4),
+    ("mlp-fashion", "ice40", 32, 1, 8, 4),
     ("mlp-fashion", "ice40-hx8k", 22, 1, 16, 2),
 )
 

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw import flow
 from hw.boards import BOARDS, LARGE_RAM_SHAPE
-from hw.build.calibrate import fit_coefficients, measure
+from hw.build.calibrate import ARRAYS, fit_coefficients, measure
 from hw.estimate import BLOCK_RAM_SHAPE, CALIBRATION, COEFFICIENTS, ERROR, estimate, memory_needs, ram_count
 from hw.memory import Rom, SimpleDualPortMemory, SinglePortMemory
 from sw import zoo
@@ -134,3 +134,7 @@ def test_fit_finds_the_coefficients_that_made_the_numbers():
     coefficients, errors = fit_coefficients(terms, cells)
     assert coefficients == pytest.approx((300, 7, 2.5))
     assert errors == pytest.approx(0, abs=1e-9)
+
+
+def test_calibration_command_measures_what_the_table_has():
+    assert sorted(ARRAYS) == sorted(row[:-1] for row in CALIBRATION)
