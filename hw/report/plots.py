@@ -135,7 +135,7 @@ def memory_map(memories, available):
 
 
 #: Width and height, in tiles, of the cells that are not a logic cell's eighth of a tile.
-SITE_SIZES = {"block RAM": (1, 2), "large RAM": (1, 1), "multiplier": (1, 1), "PLL": (1, 1), "pin": (1, 0.5)}
+SITE_SIZES = {"block RAM": (1, 2), "large RAM": (1, 0.5), "multiplier": (1, 1), "PLL": (1, 1), "pin": (1, 0.5)}
 
 
 def floorplan(cells, tiles, colours):
@@ -171,7 +171,8 @@ def _site(cell):
         x, y, width, height = cell.x + 0.5 * (cell.slot // 4), cell.y + 0.25 * (cell.slot % 4), 0.5, 0.25
     else:
         width, height = SITE_SIZES[cell.kind]
-        x, y = cell.x, cell.y + (height * cell.slot if cell.kind == "pin" else 0)
+        # Two pins, and two large RAMs, share a tile.
+        x, y = cell.x, cell.y + (height * (cell.slot % 2) if height == 0.5 else 0)
     inset = 0.04
     left, right, bottom, top = x + inset, x + width - inset, y + inset, y + height - inset
     return Path([(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)], closed=True)
