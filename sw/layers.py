@@ -3,6 +3,7 @@
 The engine's limits that do not depend on the array's shape are stated and checked here, all at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,22 @@ __all__ = ["LIMITS", "Layer", "chain_of_layers"]
 
 #: Largest legal value of each loop bound, as wide as its field in the layer descriptor.
 LIMITS = {"kernel": 256, "padding": 3, "stride": 2, "step": 2, "map": 256, "channels": 4096, "classes": 256}
+
+#: What each node of a residual network is in words, and what to do without it.
+_ABSENT: Mapping[type[ir.Node], tuple[str, str]] = {
+    ir.Affine: ("a fixed-point batch norm", "let nothing but thresholds take it, and run sw.passes.lower"),
+    ir.Clip: ("a clip of fixed-point words", "let nothing but thresholds take it, and run sw.passes.lower"),
+    ir.Slopes: ("a PReLU", "let nothing but thresholds take it, with slopes above 0, and run sw.passes.lower"),
+    ir.Add: ("a residual addition", "use a network without shortcuts"),
+    ir.Concat: ("a concatenation", "use a network without shortcuts"),
+    ir.Subsample: ("subsampling", "use a convolution's stride, or a max pool"),
+    ir.AveragePool: ("an average pool", "use a max pool"),
+    ir.Select: ("a selection of channels", "use a network without tiling, shuffles and shortcuts"),
+    ir.GlobalSum: ("a sum over the whole map", "end with a fully connected layer"),
+    ir.Power: ("a power of values", "use thresholds that are fixed in training"),
+    ir.Table: ("a look-up table", "use thresholds that are fixed in training"),
+    ir.Compare: ("a run-time threshold", "use thresholds that are fixed in training"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,57 +83,83 @@ def chain_of_layers(graph: ir.Graph) -> tuple[Layer, ...]:
 
     Raises ``UnsupportedLayerError`` with every reason why the engine cannot run the graph.
     """
-    source = graph.nodes[0]
     reasons: list[str] = []
-    if not isinstance(source, ir.Input):
-        raise UnsupportedLayerError([f"{source.name}: the first node must be the input; lower the graph first"])
     layers: list[Layer] = []
     nodes = list(graph.nodes[1:])
-    previous = source.name
+    previous: str | None = graph.inputs.name  # none behind what is refused, which is no reason to refuse more
     while nodes:
-        conv = nodes.pop(0)
-        after = nodes.pop(0) if nodes else None
-        if not isinstance(conv, ir.Conv) or not isinstance(after, ir.Threshold | ir.Scores):
-            reasons.append(
-                f"{conv.name}: {type(conv).__name__} followed by {type(after).__name__} is not a convolution with "
-                f"a threshold or scores; run sw.passes.lower on the network"
-            )
-            break
-        pool = nodes[0] if nodes and isinstance(nodes[0], ir.MaxPool) else None
-        nodes = nodes[1:] if pool else nodes
-        if conv.source != previous or after.source != conv.name or (pool and pool.source != after.name):
-            reasons.append(f"{conv.name}: branches are not supported by the engine; layers must form a chain")
-            break
-        previous = pool.name if pool else after.name
-        layer = _layer(graph, source, conv, after, pool, first=not layers)
-        reasons += _reasons(layer, conv, source if not layers else None, last=not nodes)
-        layers.append(layer)
+        node, following = nodes[0], nodes[1] if len(nodes) > 1 else None
+        if not isinstance(node, ir.Conv):
+            if type(node) in _ABSENT:
+                reasons.append(_absent(node, *_ABSENT[type(node)]))
+            elif previous is not None:
+                reasons.append(_no_layer(node, following))
+            nodes, previous = nodes[1:], None
+            continue
+        after = following if isinstance(following, ir.Threshold | ir.Scores) else None
+        pool = nodes[2] if after and len(nodes) > 2 and isinstance(nodes[2], ir.MaxPool) else None
+        nodes = nodes[1 + bool(after) + bool(pool):]
+        if following and not after and type(following) not in _ABSENT:
+            reasons.append(_no_layer(node, following))
+        if after and (node.source != (previous or node.source) or after.source != node.name
+                      or (pool and pool.source != after.name)):
+            reasons.append(f"{node.name}: branches are not supported by the engine; layers must form a chain")
+        reasons += _foreign(graph, node)
+        if graph.range(node.source) is not None:  # else the reason is there already
+            layer = _layer(graph, node, after, pool)
+            reasons += _reasons(layer, node, graph.inputs, last=not nodes)
+            layers.append(layer)
+        last = pool or after
+        previous = last.name if last else None
     if not layers and not reasons:
-        reasons.append(f"{source.name}: the network has no layers")
+        reasons.append(f"{graph.inputs.name}: the network has no layers")
     if reasons:
         raise UnsupportedLayerError(reasons)
     return tuple(layers)
 
 
-def _layer(graph: ir.Graph, source: ir.Input, conv: ir.Conv, after: ir.Threshold | ir.Scores,
-           pool: ir.MaxPool | None, *, first: bool) -> Layer:
-    in_shape = graph.shape(conv.source)
+def _absent(node: ir.Node, what: str, remedy: str) -> str:
+    return f"{node.name}: {what}, which the engine does not have; {remedy}"
+
+
+def _no_layer(node: ir.Node, following: ir.Node | None) -> str:
+    return (f"{node.name}: {type(node).__name__} followed by {type(following).__name__} is not a convolution with "
+            f"a threshold or scores; run sw.passes.lower on the network")
+
+
+def _foreign(graph: ir.Graph, conv: ir.Conv) -> list[str]:
+    """Why this is no convolution of bits, or of an image, with binary weights."""
+    reasons = []
+    if conv.groups > 1:
+        reasons.append(_absent(conv, f"a grouped convolution of {conv.groups} groups", "use groups=1"))
+    if conv.weight_bits > 1:
+        reasons.append(_absent(conv, f"weights of {conv.weight_bits} bits", "use binary weights"))
+    values = graph.range(conv.source)
+    if values is not None and not values.is_signs and conv.source != graph.inputs.name:
+        reasons.append(_absent(conv, f"a convolution of {values.bits}-bit values", f"put a sign behind {conv.source}"))
+    return reasons
+
+
+def _layer(graph: ir.Graph, conv: ir.Conv, after: ir.Threshold | ir.Scores | None, pool: ir.MaxPool | None) -> Layer:
+    """The layer of a convolution; without ``after`` it has no results, and is only good for finding reasons."""
+    source = graph.inputs
+    in_shape, first = graph.shape(conv.source), conv.source == source.name
     whole_map = conv.weights.shape[1:3] == in_shape[:2] and not conv.padding
     kind = "features" if not first else ("flat" if whole_map and source.bits == 1 else "window")
-    weights = conv.weights
+    weights = np.asarray(conv.weights, np.int8)  # those of several bits are refused
     if kind == "flat":  # one pixel that has every input as its channels
         weights = np.ascontiguousarray(weights.reshape(len(weights), 1, 1, -1))
         in_shape = (1, 1, weights.shape[3])
     return Layer(
         name=conv.name, source=kind, weights=weights, stride=conv.stride, padding=conv.padding,
         pool=pool.size if pool else 1, planes=source.bits if first else 1, in_shape=in_shape,
-        out_shape=graph.shape(pool.name if pool else after.name), binary_macs=ir.binary_macs(graph, conv.name),
+        out_shape=graph.shape((pool or after or conv).name), binary_macs=ir.binary_macs(graph, conv.name),
         thresholds=after.thresholds if isinstance(after, ir.Threshold) else None,
         offsets=after.offsets if isinstance(after, ir.Scores) else None,
     )
 
 
-def _reasons(layer: Layer, conv: ir.Conv, source: ir.Input | None, *, last: bool) -> list[str]:
+def _reasons(layer: Layer, conv: ir.Conv, source: ir.Input, *, last: bool) -> list[str]:
     """Why the engine cannot run this layer, whatever the array's shape."""
     height, width, channels = layer.in_shape
     kernel = max(layer.weights.shape[1:3])
@@ -144,7 +187,6 @@ def _reasons(layer: Layer, conv: ir.Conv, source: ir.Input | None, *, last: bool
         found.append(f"{layer.name}: padding {layer.padding} gives windows without a pixel for a kernel of "
                      f"{layer.weights.shape[1]} x {layer.weights.shape[2]}; use less padding")
     if layer.source == "window":
-        assert source is not None
         if layer.weights.shape[1] != layer.weights.shape[2]:
             found.append(f"{layer.name}: the first convolution's kernel must be square, not {layer.weights.shape[1]} x "
                          f"{layer.weights.shape[2]}; pad it to a square")

@@ -43,7 +43,8 @@ def _branches(graph: ir.Graph) -> list[str]:
     reasons = []
     for previous, node in zip(graph.nodes, graph.nodes[1:]):
         if not isinstance(node, _KNOWN):
-            reasons.append(f"{node.name}: {_kind(node)} is not known to the passes; leave it out")
+            reasons.append(f"{node.name}: {_kind(node)} in a network that still has a BatchNorm or Sign; leave it out, "
+                           f"or give integers throughout (Affine and Threshold in their place)")
         elif node.sources != (previous.name,):
             reasons.append(f"{node.name}: takes {', '.join(node.sources)}, not the layer before it, "
                            f"{previous.name}; branches are not supported, so make the network a chain")

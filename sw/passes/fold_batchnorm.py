@@ -1,6 +1,5 @@
 """Batch norm and sign become one integer threshold a channel, exactly. See docs/numerics.md."""
 
-import dataclasses
 from fractions import Fraction
 from math import floor, isqrt
 
@@ -8,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw import ir
-from sw.reference import reach
+from sw.ir import reach
+from sw.passes.flip import flip_inputs, flip_outputs
 
 __all__ = ["fold_batchnorm", "smallest_sum"]
 
@@ -32,10 +32,10 @@ def fold_batchnorm(graph: ir.Graph) -> ir.Graph:
         sums, negative = nodes[norm.source], norm.gain < 0
         straight = isinstance(sums, ir.Conv)
         if straight:
-            nodes[sums.name] = _flip(sums, negative, axis=0)
+            nodes[sums.name] = flip_outputs(sums, negative)
         else:
             for consumer in graph.consumers(node.name):
-                nodes[consumer.name] = _flip(nodes[consumer.name], negative, axis=3)
+                nodes[consumer.name] = flip_inputs(nodes[consumer.name], negative)
         thresholds = _thresholds(norm, reach(graph, sums.name), negated=straight)
         nodes[node.name] = ir.Threshold(node.name, sums.name, thresholds)
         del nodes[norm.name]
@@ -80,10 +80,3 @@ def _thresholds(norm: ir.BatchNorm, bound: int, *, negated: bool) -> NDArray[np.
             value = -bound - 1 if bias >= 0 else bound + 1
         thresholds.append(min(max(value, -bound - 1), bound + 1))
     return np.array(thresholds, np.int32)
-
-
-def _flip(conv: ir.Node, channels: NDArray[np.bool_], axis: int) -> ir.Conv:
-    """The convolution with the weights of some output (axis 0) or input (axis 3) channels negated."""
-    assert isinstance(conv, ir.Conv)  # as check_supported has found
-    signs = np.where(channels, -1, 1).reshape([-1 if index == axis else 1 for index in range(4)])
-    return dataclasses.replace(conv, weights=conv.weights * signs)

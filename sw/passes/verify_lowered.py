@@ -6,7 +6,7 @@ import numpy as np
 
 from sw import ir
 from sw.errors import UnsupportedLayerError
-from sw.reference import reach
+from sw.ir import reach
 
 __all__ = ["verify_lowered"]
 

@@ -8,6 +8,7 @@ from sw.errors import ArtifactError, CompileError
 from sw.files import npz_bytes
 from sw.graph_file import load_graph, save_graph
 from tests.sw.networks import random_cnn, random_mlp
+from tests.sw.residuals import random_residual
 from tests.sw.trained import random_trained
 
 METADATA = {"accuracy": {"float": 0.875, "integer": 0.875, "images": 10_000}, "data": "fashion-mnist", "pools": [2, 4]}
@@ -15,7 +16,7 @@ METADATA = {"accuracy": {"float": 0.875, "integer": 0.875, "images": 10_000}, "d
 
 @pytest.mark.parametrize("graph", [
     random_cnn(1, channels=(3, 5), pools=(1,)), random_mlp(2, sizes=((3, 3, 2), 5, 4), bits=4),
-    random_trained(3).replace(metadata=METADATA)], ids=lambda graph: graph.name)
+    random_trained(3).replace(metadata=METADATA), random_residual(1)], ids=lambda graph: graph.name)
 def test_save_load_save(graph, tmp_path):
     first = save_graph(graph, tmp_path / "first")
     loaded = load_graph(tmp_path / "first")
@@ -33,6 +34,33 @@ def test_weights_are_stored_as_bits(tmp_path):
     with np.load(tmp_path / "graph.npz") as arrays:
         assert {name: arrays[name].nbytes for name in arrays} == {
             "linear1.weights": 25, "sign1.thresholds": 40, "head.weights": 5, "scores.offsets": 16}
+
+
+def test_every_kind_of_node_is_stored():
+    kinds = {type(node) for graph in (random_residual(1), random_trained(3)) for node in graph.nodes}
+    assert kinds == set(ir.KINDS)
+
+
+def test_files_without_the_newer_fields_load(tmp_path):
+    """As they were written when convolutions had no groups and one bit of weights."""
+    save_graph(random_cnn(1), tmp_path)
+
+    def older(header):
+        for fields in header["nodes"]:
+            if fields["kind"] == "Conv":
+                del fields["groups"], fields["weight_bits"]
+
+    edit(tmp_path / "graph.json", older)
+    assert ir.equal(load_graph(tmp_path), random_cnn(1))
+
+
+def test_weights_of_several_bits_are_stored(tmp_path):
+    conv = ir.Conv("conv", "image", [[[[255, -3]]], [[[1, -1]]]], groups=2, weight_bits=8)
+    given = ir.Graph((ir.Input("image", (1, 1, 4), 8), conv, ir.Scores("scores", "conv", [0, 0])), "net")
+    save_graph(given, tmp_path)
+    loaded = load_graph(tmp_path).node("conv")
+    assert loaded.weights.dtype == np.int16
+    assert (loaded.weights.tolist(), loaded.groups, loaded.weight_bits) == (conv.weights.tolist(), 2, 8)
 
 
 def test_npz_bytes_tell_no_time():

@@ -1,4 +1,3 @@
-import itertools
 import subprocess
 import sys
 
@@ -7,6 +6,7 @@ import pytest
 
 from sw import ir
 from sw.errors import CompileError
+from tests.sw import scalar_model
 from tests.sw.networks import random_cnn, random_mlp
 
 
@@ -142,30 +142,6 @@ def test_equal():
     assert not ir.equal(graph, graph.replace(nodes=(*graph.nodes[:-1], scores)))
 
 
-def needed_by_brute_force(graph, name):
-    """Pixels of a node on which a score depends, found one dependency at a time."""
-    found = set()
-
-    def visit(node, y, x):
-        if (node.name, y, x) in found:
-            return
-        found.add((node.name, y, x))
-        if isinstance(node, ir.Conv):
-            (kernel_h, kernel_w), stride, padding = node.weights.shape[1:3], node.stride, node.padding
-        else:
-            kernel_h = kernel_w = stride = node.size if isinstance(node, ir.MaxPool) else 1
-            padding = 0
-        for source in node.sources:
-            rows, columns, _ = graph.shape(source)
-            for i, j in itertools.product(range(kernel_h), range(kernel_w)):
-                row, column = y * stride + i - padding, x * stride + j - padding
-                if 0 <= row < rows and 0 <= column < columns:
-                    visit(graph.node(source), row, column)
-
-    visit(graph.nodes[-1], 0, 0)
-    return sum(key[0] == name for key in found)
-
-
 @pytest.mark.parametrize("graph", [
     random_cnn(1, shape=(7, 9, 2), channels=(3, 4, 5), pools=(1,)),
     random_cnn(2, shape=(11, 10, 1), bits=3, channels=(2, 3), pools=(1, 2), padding=0),
@@ -177,7 +153,7 @@ def test_binary_macs(graph):
     for node in graph.nodes:
         if isinstance(node, ir.Conv):
             planes = graph.inputs.bits if node.source == "input" else 1
-            pixels = needed_by_brute_force(graph, node.name)
+            pixels = scalar_model.needed_pixels(graph, node.name)
             assert ir.binary_macs(graph, node.name) == pixels * node.weights.size * planes
 
 

@@ -6,10 +6,11 @@ import pytest
 from sw import ir
 from sw.errors import UnsupportedLayerError
 from sw.graph_file import load_graph
-from sw.passes import PASSES, check_supported, lower, verify_lowered
+from sw.passes import INTEGER_PASSES, PASSES, check_supported, lower, verify_lowered
 from sw.reference import run
 from tests.sw import scalar_model
 from tests.sw.networks import random_cnn, random_images, random_mlp
+from tests.sw.residuals import random_residual
 from tests.sw.trained import random_trained
 
 PLACES = ("before", "between", "after", "none", "no norm")
@@ -90,8 +91,9 @@ UNSUPPORTED = {
         ir.Graph((ir.Input("image", (2, 2, 1), 8), ir.Sign("a", "image"), ir.Conv("head", "a", ones(1, 2, 2, 1)),
                   ir.Scores("scores", "head", [0])), "net"),
         ["a: Sign of the image itself; begin with a convolution or a fully connected layer"]),
-    "nothing": (ir.Graph((ir.Input("image", (2, 2, 1), 8),), "net"),
-                ["image: the network has no convolution or fully connected layer"]),
+    "nothing": (ir.Graph((ir.Input("image", (2, 2, 1), 8), ir.Sign("a", "image")), "net"),
+                ["image: the network has no convolution or fully connected layer",
+                 "a: Sign of the image itself; begin with a convolution or a fully connected layer"]),
     "no scores": (network(SIGN).replace(nodes=network(SIGN).nodes[:-1]),
                   ["head: it does not give scores; end with a fully connected layer and a ScoreHead"]),
     "norm of scores": (
@@ -103,11 +105,18 @@ UNSUPPORTED = {
         ["head: takes conv, not the layer before it, last; branches are not supported, so make the network a chain"]),
     "unknown kind": (
         network(ir.Unary("strange", "conv"), ir.Sign("last", "strange")),
-        ["strange: Unary is not known to the passes; leave it out"]),
+        [("strange: Unary in a network that still has a BatchNorm or Sign; leave it out, or give integers throughout "
+          "(Affine and Threshold in their place)")]),
+    "residual": (
+        network(norm("a", "conv"), ir.Sign("sign", "a"), ir.Add("last", "sign", "sign", 2)),
+        [("last: Add in a network that still has a BatchNorm or Sign; leave it out, or give integers throughout "
+          "(Affine and Threshold in their place)")]),
     "all at once": (
-        network(ir.MaxPool("a", "conv", 2), ir.MaxPool("b", "a", 2), ir.Conv("last", "b", ones(2, 1, 1, 2))),
+        network(ir.MaxPool("a", "conv", 2), ir.MaxPool("b", "a", 2), ir.Conv("more", "b", ones(2, 1, 1, 2)),
+                norm("n", "more"), ir.Conv("last", "n", ones(2, 1, 1, 2))),
         ["b: a already pools; use one pool of size 4",
-         "conv: its sums reach last without a sign; put a SignActivation between them",
+         "conv: its sums reach more without a sign; put a SignActivation between them",
+         "more: its sums reach last without a sign; put a SignActivation between them",
          "last: its sums reach head without a sign; put a SignActivation between them"]),
 }
 
@@ -117,6 +126,49 @@ def test_unsupported(graph, reasons):
     with pytest.raises(UnsupportedLayerError) as caught:
         lower(graph)
     assert list(caught.value.reasons) == reasons
+
+
+@pytest.mark.parametrize("graph", [
+    network(ir.Conv("more", "conv", ones(2, 1, 1, 2)), ir.MaxPool("a", "more", 2), ir.MaxPool("last", "a", 2)),
+    network(ir.Threshold("a", "conv", [0, 9999]), ir.Add("last", "a", "conv", 9)),
+    ir.Graph((ir.Input("image", (2, 2, 1), 8),), "net"),
+])
+def test_integers_are_lowered_whatever_they_are(graph):
+    assert ir.equal(lower(graph), graph)
+
+
+@pytest.mark.parametrize("place", ["none", "before"])
+@pytest.mark.parametrize(("groups", "bits"), [(2, 1), (1, 3), (4, 2)])
+def test_groups_and_multi_bit_weights_are_lowered(place, groups, bits):
+    """In a chain with batch norms of either sign; behind a pool, the next layer's groups take the inverted bits."""
+    random = np.random.default_rng(groups)
+
+    def conv(name, source, channels):
+        weights = 2 * random.integers(0, 2**bits, (4, 2, 2, channels // groups)) - (2**bits - 1)
+        return ir.Conv(name, source, weights, groups=groups, weight_bits=bits)
+
+    pool = [ir.MaxPool("pool", "one", 2)] if place == "before" else []
+    nodes = [ir.Input("image", (7, 7, 4), 2), conv("one", "image", 4), *pool]
+    nodes += [ir.BatchNorm("norm", nodes[-1].name, [1, -1, -2, 2], [1, 2, -3, 4], [3, 1, 0, 2], [1, 2, 3, 4], 0.5),
+              ir.Sign("bits", "norm"), conv("two", "bits", 4), ir.Sign("more", "two")]
+    side = ir.Graph(tuple(nodes), "so-far").shape("more")[0]
+    nodes += [ir.Conv("head", "more", random.choice([-1, 1], (3, side, side, 4))),
+              ir.Scores("scores", "head", [0, 0, 0])]
+    graph = ir.Graph(tuple(nodes), "net")
+    lowered = lower(graph)
+    assert verify_lowered(lowered) is lowered
+    images = random_images(1, (7, 7, 4), count=3)
+    for image, scores in zip(images, run(lowered, images).scores):
+        assert scores.tolist() == scalar_model.classify(graph, image)[0]
+
+
+def test_dump_of_integers(tmp_path):
+    given = random_residual(1)
+    lowered = lower(given, dump=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "0-given", *(f"{index}-{step.__name__}" for index, step in enumerate(INTEGER_PASSES, start=1))]
+    assert ir.equal(load_graph(tmp_path / "0-given"), given)
+    assert ir.equal(load_graph(tmp_path / "3-sink_pools"), lowered)
 
 
 def test_supported_graph_is_returned():

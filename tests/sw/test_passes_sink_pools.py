@@ -37,6 +37,19 @@ def test_pool_stays_before_batch_norm():
     assert ir.equal(sink_pools(given), given)
 
 
+def test_all_that_take_the_bits_take_the_pool():
+    nodes = (IMAGE, CONV, ir.MaxPool("pool", "conv", 2), ir.Threshold("last", "pool", [3, -7]),
+             ir.Select("other", "last", [1, 0]), ir.Add("add", "last", "other", 3), ir.GlobalSum("sum", "add"),
+             ir.Scores("scores", "sum", [0, 0]))
+    given = ir.Graph(nodes, "net")
+    sunk = sink_pools(given)
+    assert [node.name for node in sunk.nodes][2:4] == ["last", "pool"]
+    assert sources(sunk) == sources(given) | {"last": ("conv",), "pool": ("last",), "other": ("pool",),
+                                              "add": ("pool", "other")}
+    images = random_images(1, (6, 5, 1), count=50)
+    assert np.array_equal(run(sunk, images).scores, run(given, images).scores)
+
+
 def test_pool_that_others_take_stays():
     given = network(ir.MaxPool("last", "conv", 2), ir.Sign("aside", "last"))
     assert ir.equal(sink_pools(given), given)

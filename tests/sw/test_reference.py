@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from sw import ir, reference
+from sw import ir
 from sw.errors import CompileError, DataError
-from sw.reference import reach, run, trace
+from sw.reference import reach, run, runner, trace
 from tests.sw import scalar_model
 from tests.sw.networks import random_cnn, random_images, random_mlp
 
@@ -97,7 +97,7 @@ def test_batches_change_nothing(monkeypatch):
     graph = random_cnn(9)
     images = random_images(9, graph.inputs.shape, count=23)
     whole = run(graph, images, trace=True)
-    monkeypatch.setattr(reference, "_BATCH_ELEMENTS", 5 * 64 * 36)
+    monkeypatch.setattr(runner, "_BATCH_ELEMENTS", 5 * 64 * 36)
     parts = run(graph, images, trace=True)
     assert np.array_equal(whole.scores, parts.scores)
     assert all(np.array_equal(whole.maps[name], parts.maps[name]) for name in whole.maps)
