@@ -1,56 +1,20 @@
-"""Binarisation: sign with sign(0) = +1, and the surrogate gradients that train through it.
+"""Sign with sign(0) = +1 and a gradient of choice, and rounding that gradients pass.
 
-The forward function and the surrogate derivative are separate objects: ``sign(x, estimator)`` takes any
-object whose call returns g(x), the elementwise factor that replaces the derivative of sign. An estimator with
-a schedule, such as EDE(t, k) with g(x) = k t (1 - tanh(t x)**2), is one more frozen dataclass.
+The forward function and the surrogate derivative are separate objects: the estimators of ``sw.nn.estimators``,
+or any callable that gives g(x), the elementwise factor that replaces the derivative of sign.
 """
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, autograd
 
-__all__ = ["ApproxSign", "ClippedSTE", "Estimator", "round_straight_through", "sign"]
-
-
-class Estimator(Protocol):
-    """A surrogate derivative of sign."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """The factor g(x) by which an incoming gradient is multiplied: shape and dtype of ``x``."""
-        ...
+__all__ = ["round_straight_through", "sign"]
 
 
-@dataclass(frozen=True)
-class ClippedSTE:
-    """Straight-through estimator, clipped: g(x) = 1 where ``|x| <= limit``, else 0.
-
-    With limit 1 it is the one of Hubara et al., "Binarized Neural Networks" (NeurIPS 2016).
-    """
-
-    limit: float = 1.0
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return (x.abs() <= self.limit).to(x.dtype)
-
-
-@dataclass(frozen=True)
-class ApproxSign:
-    """Triangle: g(x) = max(0, 2 - 2 |x|), the derivative of a piecewise quadratic close to sign.
-
-    From Liu et al., "Bi-Real Net" (ECCV 2018).
-    """
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return x.abs().mul_(-2).add_(2).clamp_min_(0)
-
-
-class _Sign(torch.autograd.Function):
+class _Sign(autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, estimator: Estimator) -> Tensor:
+    def forward(ctx: Any, x: Tensor, estimator: Callable[[Tensor], Tensor]) -> Tensor:
         ctx.save_for_backward(x)
         ctx.estimator = estimator
         return (x >= 0).to(x.dtype).mul_(2).sub_(1)
@@ -61,7 +25,7 @@ class _Sign(torch.autograd.Function):
         return ctx.estimator(x) * gradients[0], None
 
 
-def sign(x: Tensor, estimator: Estimator) -> Tensor:
+def sign(x: Tensor, estimator: Callable[[Tensor], Tensor]) -> Tensor:
     """+1 where ``x >= 0`` (zero and negative zero too), else -1; shape and dtype of ``x``.
 
     Backward multiplies the incoming gradient by ``estimator(x)``.
@@ -70,7 +34,7 @@ def sign(x: Tensor, estimator: Estimator) -> Tensor:
     return result
 
 
-class _Round(torch.autograd.Function):
+class _Round(autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         return x.round()
