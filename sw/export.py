@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -18,7 +19,9 @@ from sw.files import npz_bytes, write_atomic
 from sw.frontend import import_module
 from sw.graph_file import save_graph
 from sw.nn import ScoreHead
+from sw.nn.fixed import fixed_point, set_fixed
 from sw.passes import lower
+from sw.quantise import WORD_BITS, calibrate, needs_format
 from sw.reference import run
 from sw.train import checkpoint, data
 
@@ -29,14 +32,19 @@ SAMPLE = 300
 
 _BATCH = 500
 
+# Training images, from the first on, from which the format of words is chosen.
+_CALIBRATION = 1000
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """A PyTorch model in eval mode (float32) against its integer graph, on the same ``images``.
+    """A PyTorch model in eval mode against its integer graph, on the same ``images``.
 
-    ``float_right`` and ``integer_right`` count right classes; ``classes_differ`` images with different classes, and
-    ``scores_differ`` single scores that are not the same integer. Both are 0 unless float32 rounds a batch norm
-    across a sign.
+    ``float_right`` counts right classes of the model in float32, ``integer_right`` those of the graph, and
+    ``classes_differ`` images with different classes. ``scores_differ`` counts single scores in which PyTorch and the
+    graph are not the same integer. A chain's scores are those of float32; both counts are 0 unless it rounds a batch
+    norm across a sign. A model with words is compared in integer mode, where ``scores_differ`` is 0, always, while
+    classes may differ where words are coarser than float32.
     """
 
     images: int
@@ -54,42 +62,64 @@ class Comparison:
         }
 
 
-def compare(model: nn.Sequential, graph: ir.Graph, images: torch.Tensor, labels: torch.Tensor,
+def compare(model: nn.Module, graph: ir.Graph, images: torch.Tensor, labels: torch.Tensor,
             progress: bool = False) -> Comparison:
-    """Run both on images ``uint8 (N, C, H, W)`` with labels ``(N,)``; the model ends in a ``ScoreHead``."""
-    head = list(model.modules())[-1]
-    assert isinstance(head, ScoreHead)  # or the import would have refused it
+    """Run both on images ``uint8 (N, C, H, W)`` with labels ``(N,)``; a model with words is in integer mode."""
     counts = np.zeros(4, np.int64)
     batches = list(zip(images.split(_BATCH), labels.split(_BATCH)))
     for batch, expected in tqdm(batches, desc="test images", unit="batch", leave=False, disable=not progress):
-        with torch.inference_mode():
-            logits = model.eval()(batch)
+        logits, scores = _outputs(model, batch)
         result = run(graph, batch.permute(0, 2, 3, 1).numpy())
         classes, right = logits.argmax(1).numpy(), expected.numpy()
-        scores = logits.double().numpy() / head.scale
         counts += [(classes == right).sum(), (result.classes == right).sum(), (classes != result.classes).sum(),
                    (scores != result.scores).sum()]
     return Comparison(len(images), *counts.tolist())
 
 
+@torch.no_grad()
+def _outputs(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, NDArray[np.float64]]:
+    """Logits of the model as it was trained, and the integer scores that PyTorch gives, both ``(N, classes)``."""
+    fixed = fixed_point(model)
+    if fixed is None:
+        logits = model.eval()(images)
+        head = list(model.modules())[-1]
+        assert isinstance(head, ScoreHead)  # or the import would have refused it
+        return logits, logits.double().numpy() / head.scale
+    scores = model(images).numpy()
+    set_fixed(model, None)
+    logits = model(images)
+    set_fixed(model, fixed)
+    return logits, scores
+
+
 def export(path: Path | str, folder: Path | str, *, data_name: str | None = None, data_dir: Path | None = None,
-           dump: Path | None = None, progress: bool = False) -> tuple[ir.Graph, Comparison]:
+           word_bits: int = WORD_BITS, dump: Path | None = None,
+           progress: bool = False) -> tuple[ir.Graph, Comparison]:
     """Write the graph of checkpoint ``path`` and the first test images to ``folder``, whose name it gets.
 
-    The data set is the one that the checkpoint was trained on unless ``data_name`` says another. ``dump`` is a
-    folder for the graph between the passes. Raises ``CompileError`` and ``OSError``; then ``folder`` is as it was.
+    The data set is the one that the checkpoint was trained on unless ``data_name`` says another; where the names of
+    its classes are known, they are the ``labels`` of the graph's metadata. Where the model has real values between
+    its layers, they become words of ``word_bits`` bits, calibrated on training images. ``dump`` is a folder for the
+    graph between the passes. Raises ``CompileError`` and ``OSError``; then ``folder`` is as it was.
     """
     folder = Path(folder)
     model, trained = checkpoint.load(path)
     data_name = data_name or trained.data
-    dataset = data.load(data_name, data_dir)
+    image_size = trained.image_size if data_name == "folder" else None
+    dataset = data.load(data_name, data_dir, image_size)
     _, channels, height, width = dataset.test_images.shape
+    known: dict[str, Any] = {"image_size": list(image_size)} if image_size else {}
+    if needs_format(model):
+        known["fixed_point"] = asdict(calibrate(model, dataset.train_images[:_CALIBRATION], word_bits))
     graph = lower(import_module(model, (height, width, channels), folder.resolve().name), dump)
     comparison = compare(model, graph, dataset.test_images, dataset.test_labels, progress)
+    classes = graph.shape(graph.nodes[-1].name)[2]
+    if len(dataset.class_names) >= classes:  # a name for each score, or hw.host could not tell them all
+        known["labels"] = list(dataset.class_names[:classes])
     graph = graph.replace(metadata={
         **comparison.metadata(), "data": data_name, "seed": trained.seed, "epochs_done": trained.epochs_done,
         "recipe": asdict(trained.recipe), "versions": dict(trained.versions),
-        "checkpoint_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        "checkpoint_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(), **known,
     })
     sample = dataset.test_images[:SAMPLE].permute(0, 2, 3, 1).numpy()
     labels = dataset.test_labels[:SAMPLE].numpy().astype(np.uint8)
@@ -107,12 +137,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", metavar="FOLDER", type=Path, required=True,
                         help="for graph.json, graph.npz and sample.npz; its name becomes the network's")
     parser.add_argument("--data", metavar="NAME", choices=list(data.SOURCES), help="the data set (the checkpoint's)")
-    parser.add_argument("--data-dir", metavar="PATH", type=Path, help="its folder of IDX files, or an .npz")
+    parser.add_argument("--data-dir", metavar="PATH", type=Path, help="where it is, as for sw.train")
+    parser.add_argument("--word-bits", metavar="N", type=int, default=WORD_BITS,
+                        help="width of real values between layers, where there are any (%(default)s)")
     parser.add_argument("--dump-passes", metavar="FOLDER", type=Path, help="save the graph between all passes there")
     given = parser.parse_args(arguments)
     try:
         graph, found = export(given.checkpoint, given.out, data_name=given.data, data_dir=given.data_dir,
-                              dump=given.dump_passes, progress=sys.stderr.isatty())
+                              word_bits=given.word_bits, dump=given.dump_passes, progress=sys.stderr.isatty())
     except CompileError as error:
         print(f"sw.export: {error}", file=sys.stderr)
         return 2
@@ -122,7 +154,8 @@ def main(arguments: list[str] | None = None) -> int:
     accuracy = graph.metadata["accuracy"]
     print(f"{graph.name}: PyTorch {accuracy['float']:.2%}, integers {accuracy['integer']:.2%} of {found.images} test "
           f"images of {graph.metadata['data']}")
-    print(f"they differ in {found.classes_differ} classes and {found.scores_differ} scores")
+    print(f"they differ in {found.classes_differ} classes; PyTorch's and the graph's integer scores in "
+          f"{found.scores_differ}")
     print(f"wrote {given.out}")
     return 0
 

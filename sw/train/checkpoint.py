@@ -30,7 +30,10 @@ _LEFT_OUT = "num_batches_tracked"
 class Metadata:
     """What stands beside the weights: enough to build the model and to train it again.
 
-    ``test_accuracy`` is the fraction of all test images that the weights in the file get right in eval mode.
+    ``epochs_done`` counts the epochs of both steps where training has two. ``test_accuracy`` is the fraction of all
+    test images that the weights in the file get right in eval mode. ``limit`` is the number of training images if it
+    was not all of them, ``image_size`` the height and width that they were brought to, and ``teacher_sha256`` the
+    hash of the checkpoint that was distilled.
     """
 
     recipe: Recipe
@@ -39,17 +42,24 @@ class Metadata:
     epochs_done: int
     test_accuracy: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    limit: int | None = None
+    image_size: tuple[int, int] | None = None
+    teacher_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.image_size is not None:  # JSON has no tuples
+            object.__setattr__(self, "image_size", tuple(self.image_size))
 
 
 def save(path: Path | str, model: nn.Module, metadata: Metadata) -> None:
     """Write a model's float32 tensors and metadata, whole or not at all. Raises ``OSError``."""
-    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
                if not name.endswith(_LEFT_OUT)}
     text = json.dumps({"schema": SCHEMA, **asdict(metadata)}, sort_keys=True)
     write_atomic(path, safetensors.torch.save(tensors, {_KEY: text}))
 
 
-def load(path: Path | str) -> tuple[nn.Sequential, Metadata]:
+def load(path: Path | str) -> tuple[nn.Module, Metadata]:
     """The model of a checkpoint, in eval mode, and its metadata.
 
     Raises ``ArtifactError`` when the file is missing, damaged, of another schema, or not of the model it

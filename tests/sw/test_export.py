@@ -62,7 +62,7 @@ def test_export(given, tmp_path, capsys):
     assert metadata["recipe"]["options"] == OPTIONS
     assert capsys.readouterr().out == (
         f"net: PyTorch {accuracy['float']:.2%}, integers {accuracy['integer']:.2%} of 700 test images of mnist\n"
-        f"they differ in 0 classes and 0 scores\n"
+        f"they differ in 0 classes; PyTorch's and the graph's integer scores in 0\n"
         f"wrote {tmp_path / 'net'}\n")
 
 
@@ -111,3 +111,38 @@ def test_folder_that_cannot_be_written(given, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert command(*given[:2], tmp_path / "file" / "net") == 2
     assert capsys.readouterr().err.startswith("sw.export: ")
+
+
+def test_labels_are_the_names_of_the_classes(given, tmp_path):
+    for name, labels in (("mnist", ["0", "1", "2", "3"]),
+                         ("fashion-mnist", ["T-shirt/top", "trouser", "pullover", "dress"])):
+        assert command(*given[:2], tmp_path / "net", "--data", name) == 0
+        metadata = zoo.load(tmp_path / "net").graph.metadata
+        assert metadata["labels"] == labels and "image_size" not in metadata
+
+
+def test_no_labels_where_a_class_has_no_name(given, tmp_path):
+    options = {**OPTIONS, "classes": 11}
+    metadata = checkpoint.Metadata(recipe=Recipe(model="cnn", options=options), data="mnist", seed=3, epochs_done=2)
+    checkpoint.save(given[0], models.build("cnn", **options), metadata)
+    assert command(*given[:2], tmp_path / "net") == 0
+    assert "labels" not in zoo.load(tmp_path / "net").graph.metadata
+
+
+def test_image_folder_in_the_size_of_training(tmp_path):
+    random = np.random.default_rng(5)
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            folder = tmp_path / "images" / part / name
+            folder.mkdir(parents=True)
+            for index in range(2):
+                pixels = random.integers(0, 256, (9, 11), dtype=np.uint8)
+                (folder / f"{index}.pgm").write_bytes(b"P5 11 9 255\n" + pixels.tobytes())
+    options = {**OPTIONS, "classes": 2}
+    metadata = checkpoint.Metadata(recipe=Recipe(model="cnn", options=options), data="folder", seed=3, epochs_done=2,
+                                   image_size=(6, 7))
+    checkpoint.save(tmp_path / "net.safetensors", models.build("cnn", **options), metadata)
+    assert command(tmp_path / "net.safetensors", tmp_path / "images", tmp_path / "net") == 0
+    entry = zoo.load(tmp_path / "net")
+    assert entry.images.shape == (4, 6, 7, 1)
+    assert entry.graph.metadata["labels"] == ["cat", "dog"] and entry.graph.metadata["image_size"] == [6, 7]

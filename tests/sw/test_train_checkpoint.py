@@ -9,9 +9,10 @@ import safetensors
 import safetensors.torch
 import torch
 
-from sw import models
+from sw import models, zoo
 from sw.errors import ArtifactError
 from sw.train import checkpoint
+from sw.train.loop import total_epochs
 from sw.train.recipes import RECIPES, Recipe
 
 RECIPE = Recipe(model="cnn", options={"channels": (3, 4), "pools": (1, 2), "image": (1, 8, 8), "classes": 3})
@@ -92,6 +93,10 @@ def with_metadata(**changes):
     ({"header": with_metadata(model="resnet")}, "unknown model: 'resnet'"),
     ({"header": with_metadata(options={"channels": [3, 5]})}, "its weights do not fit the model it names"),
     ({"header": with_metadata(surprise=1)}, "surprise"),
+    ({"header": with_metadata(recipe={"model": "cnn", "gamma": 1})}, "gamma"),
+    ({"header": with_metadata(epochs=0)}, "epochs must be a whole number from 1 to 10000, not 0"),
+    ({"header": with_metadata(options=[1])}, "a recipe's model must be a name and its options a table"),
+    ({"header": with_metadata(image_size=3)}, "its weights do not fit the model it names"),
     ({"tensors": lambda old: {**old, "conv9.weight": torch.zeros(1)}},
      "tensors missing or not of cnn: conv9.weight"),
     ({"tensors": lambda old: {key: value for key, value in old.items() if key != "conv2.weight"}},
@@ -110,4 +115,24 @@ def test_every_recipe_can_be_saved(tmp_path):
         metadata = checkpoint.Metadata(recipe=recipe, data="fashion-mnist", seed=1, epochs_done=0)
         checkpoint.save(path, models.build(recipe.model, **recipe.options), metadata)
         assert checkpoint.load(path)[1] == metadata
-        assert path.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_shipped_checkpoints_load(name):
+    path = zoo.resolve(name) / "checkpoint.safetensors"
+    model, metadata = checkpoint.load(path)
+    assert path.stat().st_size < 1_000_000
+    assert metadata.recipe.model in models.names() and not model.training
+    assert metadata.limit is None
+    assert metadata.epochs_done == total_epochs(metadata.recipe)
+
+
+def test_model_with_a_method(tmp_path):
+    recipe = Recipe("resnet8", {"method": "recu", "image": [1, 8, 8], "classes": 3, "widths": [4, 8]})
+    metadata = checkpoint.Metadata(recipe, "mnist", 1, 3, limit=40, image_size=(8, 8), teacher_sha256="ab" * 32)
+    model = models.build(recipe.model, **recipe.options)
+    checkpoint.save(tmp_path / "net.safetensors", model, metadata)
+    loaded, found = checkpoint.load(tmp_path / "net.safetensors")
+    assert found == metadata
+    images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
+    assert torch.equal(loaded(images), model.eval()(images))

@@ -5,16 +5,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from sw import models
+from sw.errors import CompileError
+from sw.nn import BinaryLinear, PixelInput
 from sw.train.data import Dataset
-from sw.train.loop import evaluate, train
+from sw.train.loop import Phase, Training, evaluate, phases, total_epochs, train
 from sw.train.recipes import Recipe
 
 CNN = Recipe(model="cnn", options={"channels": (8, 8), "pools": (1, 2), "image": (1, 8, 8), "classes": 4},
-             epochs=4, batch_size=32, learning_rate=1e-2, shift=1)
+             epochs=3, batch_size=32, learning_rate=1e-2, shift=1)
 MLP = Recipe(model="mlp", options={"hidden": (32, 32), "image": (1, 8, 8), "classes": 4},
-             epochs=6, batch_size=32, learning_rate=5e-3)
+             epochs=4, batch_size=32, learning_rate=1e-2)
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +98,121 @@ def test_evaluate_counts_right_answers():
     images = torch.arange(1001).remainder(4).to(torch.uint8).reshape(-1, 1, 1, 1)
     labels = torch.zeros(1001, dtype=torch.int64)
     assert evaluate(Fixed(), images, labels) == 251 / 1001
+
+
+def test_evaluate_takes_a_model_with_buffers_alone():
+    assert evaluate(nn.Sequential(PixelInput(8), nn.Flatten(), nn.BatchNorm1d(4, affine=False)),
+                    torch.tensor([[[[9, 1], [1, 1]]]], dtype=torch.uint8), torch.tensor([0])) == 1.0
+
+
+def test_one_image_is_refused():
+    one = Dataset(DATASET.train_images[:1], DATASET.train_labels[:1], DATASET.test_images, DATASET.test_labels)
+    with pytest.raises(CompileError, match="one training image; batch norm needs at least two"):
+        Training(models.build("mlp", **MLP.options), MLP, one, seed=1)
+
+
+@pytest.mark.parametrize("wins", [0, 1])
+def test_results_count_the_images_that_were_seen(wins):
+    model = models.build("mlp", **MLP.options)
+    # The last image of an epoch of 33 is left out; with one batch, loss and accuracy are those of its 32.
+    few = Dataset(DATASET.train_images[:33], torch.zeros(33, dtype=torch.int64), *quadrants(4, 2))
+    with torch.no_grad():
+        model.scores.offset[wins] = 1e6
+    (result,) = Training(model, replace(MLP, epochs=1), few, seed=1).run(progress=False)
+    assert result.train_accuracy == 1 - wins
+    assert result.loss == pytest.approx(wins * 1e6 * model.scores.scale, rel=1e-3)
+
+
+def test_learning_rate_of_the_result_is_that_of_the_last_batch():
+    rates = [result.learning_rate for result in trained(replace(MLP, epochs=3, warmup_epochs=1))[1]]
+    expected = [(1 + math.cos(math.pi * (16 * epoch + 15 - 16) / 32)) / 2 for epoch in (1, 2)]
+    assert rates == pytest.approx([MLP.learning_rate * factor for factor in (1.0, *expected)])
+
+
+TWO_STEP = replace(MLP, epochs=3, real_weight_epochs=2, real_weight_decay=0.01)
+
+
+def test_phases():
+    assert phases(MLP) == (Phase(4, 0.0, False),)
+    assert phases(replace(TWO_STEP, weight_decay=0.5)) == (Phase(2, 0.01, True), Phase(3, 0.5, False))
+    assert (total_epochs(MLP), total_epochs(TWO_STEP)) == (4, 5)
+
+
+class Watched(BinaryLinear):
+    """Notes the epoch it was set to, and whether it had real weights in the epoch."""
+
+    def __init__(self):
+        super().__init__(64, 4)
+        self.seen = []
+
+    def set_epoch(self, epoch, epochs):
+        self.seen.append((epoch, epochs, self.real_weights))
+
+
+def test_two_steps(monkeypatch):
+    decays, rates = [], []
+    step = torch.optim.Adam.step
+
+    def recorded(self, *arguments, **options):
+        decays.append(self.param_groups[0]["weight_decay"])
+        rates.append(self.param_groups[0]["lr"])
+        assert (rates[-1] == rates[0]) == (not self.state)  # a new optimiser for each step
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", recorded)
+    torch.manual_seed(1)
+    layer = Watched()
+    model = nn.Sequential(PixelInput(8), nn.Flatten(), layer, nn.BatchNorm1d(4))
+    recipe = replace(TWO_STEP, warmup_epochs=0, weight_decay=0.25)
+    results = list(Training(model, recipe, DATASET, seed=1).run(progress=False))
+    assert layer.seen == [(0, 2, True), (1, 2, True), (0, 3, False), (1, 3, False), (2, 3, False)]
+    assert not layer.real_weights
+    assert [result.real_weights for result in results] == [True] * 2 + [False] * 3
+    assert decays == [0.01] * 32 + [0.25] * 48
+    assert [index for index, rate in enumerate(rates) if rate == MLP.learning_rate] == [0, 32]
+
+
+TEACHER = {"channels": (4,), "pools": (1,), "image": (1, 8, 8), "classes": 4, "dropout": 0.5}
+
+RESUMED = {
+    "adam": replace(CNN, epochs=3),
+    "sgd": replace(CNN, epochs=3, optimizer="sgd", schedule="linear", weight_decay=1e-3, flip=True),
+    "two steps": replace(CNN, epochs=2, real_weight_epochs=2, real_weight_decay=1e-3, bfloat16=True),
+    "dropout": replace(CNN, model="teacher", options=TEACHER, epochs=3),
+    "distillation": replace(CNN, epochs=3, distillation=0.5, temperature=2.0),
+    "schedules": Recipe("resnet8", {"method": "ir-net", "image": (1, 8, 8), "classes": 4, "widths": (4, 8)}, epochs=3,
+                        batch_size=32),
+}
+
+
+def begun(recipe):
+    torch.manual_seed(3)
+    teacher = models.build("teacher", **TEACHER)
+    model = models.build(recipe.model, **recipe.options)
+    few = Dataset(DATASET.train_images[:70], DATASET.train_labels[:70], *quadrants(4, 2))
+    return Training(model, recipe, few, seed=5, teacher=teacher if recipe.distillation else None)
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_going_on_from_a_state_changes_nothing(name):
+    recipe = RESUMED[name]
+    whole = begun(recipe)
+    states, results = [], []
+    for result in whole.run(progress=False):
+        states.append(whole.state())
+        results.append(result)
+    for done, state in enumerate(states[:-1], start=1):
+        for _ in range(2):  # a state can be used again
+            torch.manual_seed(99)
+            again = begun(recipe)
+            again.restore(state)
+            assert again.epochs_done == done
+            assert list(again.run(progress=False)) == results[done:]
+            for key, tensor in whole.model.state_dict().items():
+                assert torch.equal(tensor, again.model.state_dict()[key]), (done, key)
+
+
+def test_state_of_another_model_is_refused():
+    other = replace(CNN, options={**CNN.options, "channels": (8, 6)})
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        begun(other).restore(begun(CNN).state())
