@@ -1,6 +1,5 @@
 """The networks that Popforge trains, by name."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -10,7 +9,13 @@ from torch import nn
 
 from sw.errors import CompileError
 from sw.models.cnn import cnn
+from sw.models.methods import METHOD_OPTIONS
 from sw.models.mlp import mlp
+from sw.models.reactnet import reactnet_a
+from sw.models.resnet import reactnet_resnet18, resnet8, resnet18, resnet20
+from sw.models.teacher import teacher
+from sw.models.vgg import cnv, lfc, sfc, tfc, vgg_small, vgg_tiny
+from sw.names import nearest
 
 __all__ = ["ModelError", "build", "names", "options", "summary"]
 
@@ -19,7 +24,11 @@ class ModelError(CompileError):
     """A model name or option that does not exist."""
 
 
-_MODELS: Mapping[str, Callable[..., nn.Sequential]] = MappingProxyType({"cnn": cnn, "mlp": mlp})
+_MODELS: Mapping[str, Callable[..., nn.Sequential]] = MappingProxyType({
+    "cnn": cnn, "cnv": cnv, "lfc": lfc, "mlp": mlp, "reactnet-a": reactnet_a, "reactnet-resnet18": reactnet_resnet18,
+    "resnet8": resnet8, "resnet18": resnet18, "resnet20": resnet20, "sfc": sfc, "teacher": teacher, "tfc": tfc,
+    "vgg-small": vgg_small, "vgg-tiny": vgg_tiny,
+})
 
 
 def names() -> tuple[str, ...]:
@@ -30,13 +39,12 @@ def names() -> tuple[str, ...]:
 def build(name: str, **given: Any) -> nn.Sequential:
     """A freshly initialised model; ``options(name)`` lists what may be given.
 
-    The order of modules is input, then convolution or linear layer, optionally max pool, batch norm, sign,
-    and so on, and a ``ScoreHead`` at the end. Raises ``ModelError`` for an unknown name or option and
-    ``CompileError`` for a bad value.
+    It begins with a ``PixelInput`` and, unless it is a teacher, can be exported. Raises ``ModelError`` for an unknown
+    name or option and ``CompileError`` for a bad value.
     """
-    make = _MODELS[_known("model", name, names())]
+    make = _MODELS[nearest("model", name, names(), ModelError)]
     for option in given:
-        _known(f"option of {name}", option, tuple(options(name)))
+        nearest(f"option of {name}", option, tuple(options(name)), ModelError)
     try:
         return make(**given)
     except TypeError:
@@ -45,20 +53,18 @@ def build(name: str, **given: Any) -> nn.Sequential:
 
 
 def options(name: str) -> dict[str, Any]:
-    """The options of a model and their defaults. Raises ``ModelError`` for an unknown name."""
-    make = _MODELS[_known("model", name, names())]
-    return {key: parameter.default for key, parameter in inspect.signature(make).parameters.items()}
+    """The options of a model and their defaults; None where the method decides.
+
+    Raises ``ModelError`` for an unknown name.
+    """
+    make = _MODELS[nearest("model", name, names(), ModelError)]
+    parameters = inspect.signature(make).parameters.values()
+    found = {parameter.name: parameter.default for parameter in parameters
+             if parameter.kind is not parameter.VAR_KEYWORD}
+    return {**found, **dict.fromkeys(METHOD_OPTIONS)} if "method" in found else found
 
 
 def summary(name: str) -> str:
     """One line on a model. Raises ``ModelError`` for an unknown name."""
-    text = inspect.getdoc(_MODELS[_known("model", name, names())]) or ""
+    text = inspect.getdoc(_MODELS[nearest("model", name, names(), ModelError)]) or ""
     return text.splitlines()[0].replace("``", "")
-
-
-def _known(kind: str, given: str, known: tuple[str, ...]) -> str:
-    if given in known:
-        return given
-    nearest = difflib.get_close_matches(given, known, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
-    raise ModelError(f"unknown {kind}: {given!r}{hint} There are: {', '.join(known)}")

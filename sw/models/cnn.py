@@ -1,25 +1,43 @@
 """Chains of binary 3 x 3 convolutions with a fully connected head."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from torch import nn
 
 from sw.errors import CompileError
-from sw.models.scale import score_scale
-from sw.nn import BinaryConv2d, BinaryLinear, PixelInput, ScoreHead, SignActivation
+from sw.names import nearest
+from sw.nn import (
+    BinaryConv2d,
+    BinaryLinear,
+    LibraPB,
+    PixelInput,
+    PlainSign,
+    ReCU,
+    ScoreHead,
+    SignActivation,
+    WeightBinarizer,
+    score_scale,
+)
 from sw.numerics import black
 
 __all__ = ["cnn"]
 
+#: By name, for a number of output channels; without a scale, which the batch norms behind would take in.
+_BINARIZERS: Mapping[str, Callable[[int], WeightBinarizer]] = {
+    "sign": PlainSign, "libra-pb": partial(LibraPB, shift=False), "recu": partial(ReCU, scaled=False),
+}
+
 
 def cnn(channels: Sequence[int] = (48, 48, 48, 48, 48), pools: Sequence[int] = (2, 4, 5), bits: int = 8,
-        image: Sequence[int] = (1, 28, 28), classes: int = 10) -> nn.Sequential:
+        image: Sequence[int] = (1, 28, 28), classes: int = 10, weights: str = "sign") -> nn.Sequential:
     """Convolutions of ``channels`` output channels each, all 3 x 3, stride 1, padding 1, then a linear head.
 
     ``pools`` lists the convolutions (counted from 1) that a 2 x 2 max pool follows, directly, so that batch
     norm works on the smaller map. ``image`` is ``(C, H, W)`` of ``uint8`` images, of which the ``bits``
-    highest bits are used; its border is padded with black, later maps with zero. Output: logits ``(N,
-    classes)``, a power of two times integers.
+    highest bits are used; its border is padded with black, later maps with zero. ``weights`` is how weights are
+    binarized: "sign", "libra-pb" or "recu", all without a scale. Output: logits ``(N, classes)``, a power of two
+    times integers.
 
     Raises ``CompileError`` for options that make no network.
     """
@@ -31,12 +49,14 @@ def cnn(channels: Sequence[int] = (48, 48, 48, 48, 48), pools: Sequence[int] = (
     if unknown or side < 1:
         raise CompileError(f"cnn: pools {tuple(pools)} must name convolutions 1 to {len(channels)} and leave "
                            f"at least one pixel of {image[1]} x {image[2]}")
+    binarizer = _BINARIZERS[nearest("weights of cnn", weights, tuple(_BINARIZERS), CompileError)]
     model = nn.Sequential()
     model.add_module("input", PixelInput(bits))
     depth, height, width = image
     for index, count in enumerate(channels, start=1):
         model.add_module(f"conv{index}", BinaryConv2d(depth, count, 3, padding=1,
-                                                      pad_value=black(bits) if index == 1 else 0.0))
+                                                      pad_value=black(bits) if index == 1 else 0.0,
+                                                      binarizer=binarizer(count)))
         if index in pools:
             model.add_module(f"pool{index}", nn.MaxPool2d(2))
             height, width = height // 2, width // 2
@@ -45,6 +65,6 @@ def cnn(channels: Sequence[int] = (48, 48, 48, 48, 48), pools: Sequence[int] = (
         depth = count
     features = depth * height * width
     model.add_module("flatten", nn.Flatten())
-    model.add_module("head", BinaryLinear(features, classes))
+    model.add_module("head", BinaryLinear(features, classes, binarizer(classes)))
     model.add_module("scores", ScoreHead(classes, score_scale(features)))
     return model

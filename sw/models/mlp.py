@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from sw.errors import CompileError
-from sw.models.scale import score_scale
-from sw.nn import BinaryLinear, PixelInput, ScoreHead, SignActivation
+from sw.nn import BinaryLinear, PixelInput, ScoreHead, SignActivation, score_scale
 
 __all__ = ["mlp"]
 

@@ -11,11 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sw.nn.functional import ApproxSign, ClippedSTE, Estimator, round_straight_through, sign
+from sw.nn.estimators import ApproxSign, Estimator
+from sw.nn.functional import round_straight_through, sign
+from sw.nn.multi_bit import MultiBit
+from sw.nn.weights import PlainSign, WeightBinarizer
 
-__all__ = ["BinaryConv2d", "BinaryLinear", "PixelInput", "ScoreHead", "SignActivation"]
+__all__ = [
+    "BinaryConv2d", "BinaryLinear", "MultiBitConv2d", "PixelInput", "ScoreHead", "SignActivation", "initial_weight",
+    "score_scale", "set_epoch", "set_real_weights",
+]
 
-_CLIPPED_STE = ClippedSTE()
 _APPROX_SIGN = ApproxSign()
 
 
@@ -43,15 +48,23 @@ class PixelInput(nn.Module):
 
 
 class BinaryConv2d(nn.Module):
-    """Convolution with weights sign(``weight``), no bias: ``(N, C, H, W)`` to ``(N, O, H', W')``.
+    """Convolution with binary weights, no bias: ``(N, C, H, W)`` to ``(N, O, H', W')``.
 
-    ``weight`` is latent, ``float32 (O, C, K, K)``. ``pad_value`` is what padded taps hold: 0 after a sign; in
-    an n-bit first layer black, ``-(2**n - 1)``, for a zero cannot be a sum of +-1 planes. The gradient of the
-    latent weights is the one that ``estimator`` gives, clipped STE unless told.
+    ``weight`` is latent, ``float32 (O, C / groups, K, K)``; ``binarizer`` makes the weights +-1 of it and their scale
+    an output channel, by which the integer sums are multiplied; it is ``PlainSign`` unless told. ``pad_value`` is what
+    padded taps hold: 0 after a sign; in an n-bit first layer it may be black, ``-(2**n - 1)``. While ``real_weights``
+    is set, the binarizer's ``latent`` weights stand in for the binary ones (two-step training).
+
+    Raises ``ValueError`` for ``groups`` that do not divide both channel counts.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1,
-                 padding: int = 0, pad_value: float = 0.0, estimator: Estimator = _CLIPPED_STE):
+    weight_bits = 1
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0,
+                 pad_value: float = 0.0, groups: int = 1, binarizer: WeightBinarizer | None = None):
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"{type(self).__name__} groups must divide {in_channels} input and {out_channels} output "
+                             f"channels, not {groups!r}")
         super().__init__()
         self.in_channels = in_channels
         self.out_channels = out_channels
@@ -59,50 +72,112 @@ class BinaryConv2d(nn.Module):
         self.stride = stride
         self.padding = padding
         self.pad_value = pad_value
-        self.estimator = estimator
-        self.weight = nn.Parameter(_latent(out_channels, in_channels, kernel_size, kernel_size))
+        self.groups = groups
+        self.binarizer = PlainSign(out_channels) if binarizer is None else binarizer
+        self.real_weights = False
+        self.weight = nn.Parameter(initial_weight(out_channels, in_channels // groups, kernel_size, kernel_size))
 
     def binary_weight(self) -> Tensor:
-        """The weights +-1 that the forward pass uses, ``float32 (O, C, K, K)``, differentiable."""
-        return sign(self.weight, self.estimator)
+        """The integer weights (here +-1) that the forward pass uses, shape of ``weight``, differentiable."""
+        return self.binarizer.signs(self.weight)
+
+    def scale(self) -> Tensor | None:
+        """The gain ``(O,)`` of the sums; None where it is 1."""
+        return None if self.real_weights else self.binarizer.scale(self.weight)
+
+    def sums(self, x: Tensor) -> Tensor:
+        """The convolution without its scale: integers if ``x`` holds integers and ``real_weights`` is not set."""
+        weight = self.binarizer.latent(self.weight) if self.real_weights else self.binary_weight()
+        weight = weight.to(x.dtype)
+        if self.weight.is_contiguous(memory_format=torch.channels_last):
+            # What a binarizer computes has lost it, and a convolution's result is laid out as its weights are.
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        if self.pad_value and self.padding:
+            x = functional.pad(x, [self.padding] * 4, value=self.pad_value)
+            return functional.conv2d(x, weight, stride=self.stride, groups=self.groups)
+        return functional.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        if self.pad_value and self.padding:
-            x = functional.pad(x, [self.padding] * 4, value=self.pad_value)
-            return functional.conv2d(x, self.binary_weight(), stride=self.stride)
-        return functional.conv2d(x, self.binary_weight(), stride=self.stride, padding=self.padding)
+        scale = self.scale()
+        return self.sums(x) if scale is None else self.sums(x) * scale[:, None, None]
+
+    def like(self, in_channels: int, out_channels: int) -> "BinaryConv2d":
+        """A new layer with other channel counts and all else as this one's. Raises ``ValueError`` as the class."""
+        return BinaryConv2d(in_channels, out_channels, self.kernel_size, self.stride, self.padding, self.pad_value,
+                            self.groups, self.binarizer.like(out_channels))
 
     def extra_repr(self) -> str:
         """For ``print(model)``."""
-        return (f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-                f"stride={self.stride}, padding={self.padding}, pad_value={self.pad_value:g}")
+        return (f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
+                f"padding={self.padding}, pad_value={self.pad_value:g}, groups={self.groups}")
+
+
+class MultiBitConv2d(BinaryConv2d):
+    """A ``BinaryConv2d`` of weights of ``weight_bits`` (2 to 8) bits, odd integers; see ``MultiBit``.
+
+    It is what networks have first and last, where the papers use real weights.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: int = 0,
+                 pad_value: float = 0.0, weight_bits: int = 8):
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, pad_value,
+                         binarizer=MultiBit(out_channels, weight_bits))
+        self.weight_bits = weight_bits
+
+    def like(self, in_channels: int, out_channels: int) -> "MultiBitConv2d":
+        """See ``BinaryConv2d``."""
+        return MultiBitConv2d(in_channels, out_channels, self.kernel_size, self.stride, self.padding, self.pad_value,
+                              self.weight_bits)
 
 
 class BinaryLinear(nn.Module):
-    """Fully connected layer with weights sign(``weight``), no bias: ``(N, I)`` to ``(N, O)``.
+    """Fully connected layer with binary weights, no bias: ``(N, I)`` to ``(N, O)``.
 
-    ``weight`` is latent, ``float32 (O, I)``; ``estimator`` as in ``BinaryConv2d``.
+    ``weight`` is latent, ``float32 (O, I)``; ``binarizer`` and ``real_weights`` as in ``BinaryConv2d``.
     """
 
-    def __init__(self, in_features: int, out_features: int, estimator: Estimator = _CLIPPED_STE):
+    weight_bits = 1
+
+    def __init__(self, in_features: int, out_features: int, binarizer: WeightBinarizer | None = None):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.estimator = estimator
-        self.weight = nn.Parameter(_latent(out_features, in_features))
+        self.binarizer = PlainSign(out_features) if binarizer is None else binarizer
+        self.real_weights = False
+        self.weight = nn.Parameter(initial_weight(out_features, in_features))
 
     def binary_weight(self) -> Tensor:
         """The weights +-1 that the forward pass uses, ``float32 (O, I)``, differentiable."""
-        return sign(self.weight, self.estimator)
+        return self.binarizer.signs(self.weight)
+
+    def scale(self) -> Tensor | None:
+        """The gain ``(O,)`` of the sums; None where it is 1."""
+        return None if self.real_weights else self.binarizer.scale(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        return functional.linear(x, self.binary_weight())
+        scale = self.scale()
+        sums = functional.linear(x, self.binarizer.latent(self.weight) if self.real_weights else self.binary_weight())
+        return sums if scale is None else sums * scale
 
     def extra_repr(self) -> str:
         """For ``print(model)``."""
         return f"{self.in_features}, {self.out_features}"
+
+
+def set_real_weights(model: nn.Module, real: bool) -> None:
+    """Let all binary layers use real weights, or their own again: the first step of a two-step training."""
+    for module in model.modules():
+        if isinstance(module, BinaryConv2d | BinaryLinear) and module.weight_bits == 1:
+            module.real_weights = real
+
+
+def set_epoch(model: nn.Module, epoch: int, epochs: int) -> None:
+    """Call ``set_epoch`` of every module that has one: ``epoch`` is counted from 0 to ``epochs - 1``."""
+    for module in model.modules():
+        if callable(step := getattr(module, "set_epoch", None)):
+            step(epoch, epochs)
 
 
 class SignActivation(nn.Module):
@@ -111,14 +186,24 @@ class SignActivation(nn.Module):
     def __init__(self, estimator: Estimator = _APPROX_SIGN):
         super().__init__()
         self.estimator = estimator
+        self.current_estimator = estimator.at(0, 1)
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Moves the estimator's schedule, if it has one, to ``epoch``, counted from 0 to ``epochs - 1``."""
+        self.current_estimator = self.estimator.at(epoch, epochs)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        return sign(x, self.estimator)
+        return sign(x, self.current_estimator)
 
     def extra_repr(self) -> str:
         """For ``print(model)``."""
         return repr(self.estimator)
+
+
+def score_scale(features: int) -> float:
+    """The power of two next to ``1 / sqrt(features)``: sums of so many random signs become logits near 1."""
+    return 2.0 ** -round(math.log2(features) / 2)
 
 
 class ScoreHead(nn.Module):
@@ -150,7 +235,7 @@ class ScoreHead(nn.Module):
         return f"{self.features}, scale={self.scale}"
 
 
-def _latent(*shape: int) -> Tensor:
+def initial_weight(*shape: int) -> Tensor:
     """Initial latent weights: uniform, standard deviation ``1 / sqrt(3 fan_in)``, as in PyTorch's layers."""
     bound = 1 / math.sqrt(math.prod(shape[1:]))
     return torch.empty(shape).uniform_(-bound, bound)
