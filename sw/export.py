@@ -21,7 +21,7 @@ from sw.graph_file import save_graph
 from sw.nn import ScoreHead
 from sw.nn.fixed import fixed_point, set_fixed
 from sw.passes import lower
-from sw.quantise import WORD_BITS, calibrate, needs_format
+from sw.quantise import FREE_WORD_BITS, WORD_BITS, calibrate, needs_format
 from sw.reference import run
 from sw.train import checkpoint, data
 
@@ -93,14 +93,15 @@ def _outputs(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, NDAr
 
 
 def export(path: Path | str, folder: Path | str, *, data_name: str | None = None, data_dir: Path | None = None,
-           word_bits: int = WORD_BITS, dump: Path | None = None,
+           word_bits: int | None = None, dump: Path | None = None,
            progress: bool = False) -> tuple[ir.Graph, Comparison]:
     """Write the graph of checkpoint ``path`` and the first test images to ``folder``, whose name it gets.
 
     The data set is the one that the checkpoint was trained on unless ``data_name`` says another; where the names of
     its classes are known, they are the ``labels`` of the graph's metadata. Where the model has real values between
-    its layers, they become words of ``word_bits`` bits, calibrated on training images. ``dump`` is a folder for the
-    graph between the passes. Raises ``CompileError`` and ``OSError``; then ``folder`` is as it was.
+    its layers, they become words of ``word_bits`` bits (``sw.quantise.default_bits`` unless told), calibrated on
+    training images. ``dump`` is a folder for the graph between the passes. Raises ``CompileError`` and ``OSError``;
+    then ``folder`` is as it was.
     """
     folder = Path(folder)
     model, trained = checkpoint.load(path)
@@ -138,8 +139,9 @@ def main(arguments: list[str] | None = None) -> int:
                         help="for graph.json, graph.npz and sample.npz; its name becomes the network's")
     parser.add_argument("--data", metavar="NAME", choices=list(data.SOURCES), help="the data set (the checkpoint's)")
     parser.add_argument("--data-dir", metavar="PATH", type=Path, help="where it is, as for sw.train")
-    parser.add_argument("--word-bits", metavar="N", type=int, default=WORD_BITS,
-                        help="width of real values between layers, where there are any (%(default)s)")
+    parser.add_argument("--word-bits", metavar="N", type=int,
+                        help=f"width of real values between layers, where there are any ({WORD_BITS} where they are "
+                             f"stored, {FREE_WORD_BITS} where they only become bits)")
     parser.add_argument("--dump-passes", metavar="FOLDER", type=Path, help="save the graph between all passes there")
     given = parser.parse_args(arguments)
     try:

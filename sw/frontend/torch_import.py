@@ -1,5 +1,7 @@
 """From a ``torch.nn.Sequential`` of ``sw.nn`` and a few plain modules to a graph that is not lowered yet.
 
+Models with integer-mode parts take the way of ``sw.frontend.integer_import``; here are plain chains.
+
 Each type of module has one entry in ``HANDLERS``. A handler states what it refuses, and returns the node that
 the module becomes, or ``None`` if it computes nothing in eval mode.
 """
@@ -15,7 +17,9 @@ from torch import nn
 
 from sw import ir
 from sw.errors import CompileError, ExportError, UnsupportedLayerError
+from sw.frontend.integer_import import import_integers
 from sw.nn import BinaryConv2d, BinaryLinear, PixelInput, ScoreHead, SignActivation
+from sw.nn.fixed import FixedModule
 
 __all__ = ["HANDLERS", "State", "import_module"]
 
@@ -44,12 +48,15 @@ class State:
 def import_module(module: nn.Module, input_shape: ir.Shape, name: str) -> ir.Graph:
     """The graph of a network as it is in eval mode; ``input_shape`` is ``(H, W, C)`` of its images.
 
-    Names of nodes are those of the modules. Raises ``ExportError`` if it is no ``nn.Sequential``, and
-    ``UnsupportedLayerError`` with every module that has no integer equivalent.
+    Names of nodes are those of the modules. A model that ``sw.quantise.needs_format`` must be in integer mode. Raises
+    ``ExportError`` if it is no ``nn.Sequential``, and ``UnsupportedLayerError`` with every module that has no integer
+    equivalent.
     """
     if type(module) is not nn.Sequential:
         raise ExportError(f"network {name}: only an nn.Sequential can be imported, not a {type(module).__name__}; "
                           f"list its layers in one")
+    if any(isinstance(part, FixedModule) for part in module.modules()):
+        return import_integers(module, input_shape, name)
     state = State(input_shape)
     reasons = []
     modules = list(_leaves(module))
@@ -106,14 +113,22 @@ def _conv(state: State, name: str, module: BinaryConv2d) -> ir.Node:
         raise CompileError(f"{name}: a convolution behind a Flatten; put the Flatten behind the last convolution")
     if module.pad_value != int(module.pad_value):
         raise CompileError(f"{name}: pad_value must be an integer, not {module.pad_value}")
+    _refuse_scale(name, module)
     weights = _numbers(module.binary_weight()).transpose(0, 2, 3, 1)
     pad_value = int(module.pad_value) if module.padding else 0
-    return ir.Conv(name, state.source, weights, module.stride, module.padding, pad_value)
+    return ir.Conv(name, state.source, weights, module.stride, module.padding, pad_value, groups=module.groups)
+
+
+def _refuse_scale(name: str, module: BinaryConv2d | BinaryLinear) -> None:
+    if module.scale() is not None:
+        raise CompileError(f"{name}: {type(module.binarizer).__name__} scales the sums; put the convolution into a "
+                           f"sw.nn.conv_norm.ConvNorm, or take a binarizer without a scale")
 
 
 def _linear(state: State, name: str, module: BinaryLinear) -> ir.Node | None:
     if not state.flat:
         raise CompileError(f"{name}: a fully connected layer takes vectors; put a Flatten before it")
+    _refuse_scale(name, module)
     if state.shape is None:
         return None
     height, width, channels = state.shape

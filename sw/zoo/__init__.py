@@ -14,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw import ir
-from sw.errors import ArtifactError, CompileError
+from sw.errors import ArtifactError, CompileError, UnsupportedLayerError
 from sw.graph_file import load_graph
 from sw.passes.verify_lowered import verify_lowered
 
 __all__ = ["ZooEntry", "default", "load", "names", "resolve"]
 
 _FOLDER = Path(__file__).parent
+
+#: Of nothing else is a chain.
+_CHAIN = (ir.Input, ir.Conv, ir.Threshold, ir.MaxPool, ir.Scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +98,20 @@ def resolve(name_or_folder: str | Path) -> Path:
 def load(name_or_folder: str | Path) -> ZooEntry:
     """A network by name or folder.
 
+    Any lowered graph is taken; whether an engine has what it needs is for ``sw.layers.chain_of_layers`` to say.
     Raises ``CompileError`` if there is none, or its files are damaged (``ArtifactError``), or it is not lowered
     (``UnsupportedLayerError``).
     """
     folder = resolve(name_or_folder)
-    return ZooEntry(verify_lowered(load_graph(folder)), folder)
+    return ZooEntry(_verified(load_graph(folder)), folder)
+
+
+def _verified(graph: ir.Graph) -> ir.Graph:
+    """The graph itself, if it is lowered: a chain as ``verify_lowered`` has it, any other one of integers."""
+    if all(isinstance(node, _CHAIN) for node in graph.nodes):
+        return verify_lowered(graph)
+    real = [f"{node.name}: {type(node).__name__}, which no lowered network has; run sw.passes.lower"
+            for node in graph.nodes if isinstance(node, ir.BatchNorm | ir.Sign)]
+    if real:
+        raise UnsupportedLayerError(real)
+    return graph
