@@ -21,7 +21,7 @@ from sw.graph_file import save_graph
 from sw.nn import ScoreHead
 from sw.nn.fixed import fixed_point, set_fixed
 from sw.passes import lower
-from sw.quantise import FREE_WORD_BITS, WORD_BITS, calibrate, needs_format
+from sw.quantise import CALIBRATION_IMAGES, FREE_WORD_BITS, WORD_BITS, calibrate, needs_format
 from sw.reference import run
 from sw.train import checkpoint, data
 
@@ -31,9 +31,6 @@ __all__ = ["Comparison", "compare", "export", "main"]
 SAMPLE = 300
 
 _BATCH = 500
-
-# Training images, from the first on, from which the format of words is chosen.
-_CALIBRATION = 1000
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def export(path: Path | str, folder: Path | str, *, data_name: str | None = None
     _, channels, height, width = dataset.test_images.shape
     known: dict[str, Any] = {"image_size": list(image_size)} if image_size else {}
     if needs_format(model):
-        known["fixed_point"] = asdict(calibrate(model, dataset.train_images[:_CALIBRATION], word_bits))
+        known["fixed_point"] = asdict(calibrate(model, dataset.train_images[:CALIBRATION_IMAGES], word_bits))
     graph = lower(import_module(model, (height, width, channels), folder.resolve().name), dump)
     comparison = compare(model, graph, dataset.test_images, dataset.test_labels, progress)
     classes = graph.shape(graph.nodes[-1].name)[2]

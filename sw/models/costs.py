@@ -100,7 +100,7 @@ def units(model: nn.Module) -> tuple[str, ...]:
         "statistics (sum)": has(ASD),
         "statistics (third moment)": has(InstanceBias),
         "small layers and table": has(SqueezeExcite),
-        "run-time slopes": has(InstaPReLU),
+        "run-time shifts": has(InstaPReLU),
         "multi-bit weights": any(conv.weight_bits > 1 for conv in convs) or any(
             module.weight_bits > 1 for module in modules if isinstance(module, Head)),
     }

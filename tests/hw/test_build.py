@@ -20,6 +20,8 @@ from hw.build.__main__ import main
 from hw.build.progress import Progress
 from hw.tools import ToolError
 from sw.errors import CompileError
+from sw.graph_file import save_graph
+from tests.sw.residuals import random_residual
 
 ROOT = Path(__file__).parents[2]
 ACCURACY = {"float": 0.75, "integer": 0.74, "images": 300}
@@ -104,6 +106,22 @@ def test_bad_input_is_one_line_and_exit_code_2(zoo, capsys, tmp_path, arguments,
     assert last.startswith(f"hw.build: {message}")
     assert all(line.startswith("[") for line in steps + output.out.splitlines())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", [["--check"], ["--check", "--json"], []])
+def test_network_that_the_engine_does_not_run_is_refused_part_by_part(capsys, monkeypatch, tmp_path, mode):
+    graph = random_residual(3)
+    save_graph(graph, tmp_path / "residual")
+    monkeypatch.chdir(tmp_path)
+    assert main([*mode, "--network", "residual"]) == 2
+    output = capsys.readouterr()
+    first, *parts = (line for line in output.err.splitlines() if not line.startswith("["))
+    assert first == f"hw.build: {len(parts)} part(s) of the network are not supported:"
+    assert len(parts) > 10 and len(set(parts)) == len(parts)
+    names = {node.name for node in graph.nodes}
+    assert all(re.match(r"  - (\S+): ", part)[1] in names and "; " in part for part in parts)
+    assert any(": a residual addition, which the engine does not have; use a network" in part for part in parts)
+    assert [path.name for path in tmp_path.iterdir()] == ["residual"]
 
 
 def test_lists(zoo, capsys):

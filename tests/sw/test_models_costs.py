@@ -159,9 +159,9 @@ RESIDUAL = {"residual memory", "post-processing (batch norm, shortcut)", "multi-
     ("reactnet-a", {"base": 8}, RESIDUAL | {"average pool", "slope multiplier", "shifted signs"}),
     ("resnet8", {"method": "ftbnn"}, RESIDUAL | {"average pool", "slope multiplier", "groups and shuffle"}),
     ("resnet8", {"method": "insta"}, RESIDUAL | {"average pool", "slope multiplier", "statistics (third moment)",
-                                                 "run-time slopes"}),
+                                                 "run-time shifts"}),
     ("resnet8", {"method": "insta-plus"}, RESIDUAL | {
-        "average pool", "slope multiplier", "statistics (third moment)", "run-time slopes", "small layers and table"}),
+        "average pool", "slope multiplier", "statistics (third moment)", "run-time shifts", "small layers and table"}),
 ])
 def test_units(name, options, expected):
     found = units(models.build(name, **options))

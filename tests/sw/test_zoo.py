@@ -4,12 +4,16 @@ import time
 import numpy as np
 import pytest
 
-from sw import ir, zoo
+from sw import ir, models, zoo
 from sw.errors import ArtifactError, CompileError, UnsupportedLayerError
+from sw.frontend.integer_import import import_integers
 from sw.graph_file import npz_bytes, save_graph
 from sw.layers import chain_of_layers
+from sw.nn.fixed import FixedPoint, set_fixed
+from sw.passes import lower
 from sw.reference import run
 from tests.sw.networks import random_cnn, random_images
+from tests.sw.residuals import random_residual
 from tests.sw.trained import random_trained
 
 
@@ -77,6 +81,54 @@ def test_folder_without_graph(tmp_path):
 def test_folder_of_a_graph_that_is_not_lowered(tmp_path):
     with pytest.raises(UnsupportedLayerError, match=r"run sw\.passes\.lower"):
         zoo.load(folder_of(tmp_path, random_trained(1)))
+
+
+def test_any_lowered_network_loads_and_the_engine_says_what_it_lacks(tmp_path):
+    graph = random_residual(3)
+    entry = zoo.load(folder_of(tmp_path, graph))
+    assert ir.equal(entry.graph, graph)
+    with pytest.raises(UnsupportedLayerError) as caught:
+        chain_of_layers(entry.graph)
+    named = {reason.split(":")[0] for reason in caught.value.reasons}
+    assert len(caught.value.reasons) > 10 and named <= {node.name for node in graph.nodes}
+    assert any("a residual addition, which the engine does not have" in reason for reason in caught.value.reasons)
+
+
+@pytest.mark.parametrize("method", ["recu", "insta-plus"])
+def test_exported_residual_network_loads(method, tmp_path):
+    model = models.build("resnet8", method=method, image=(1, 8, 8), widths=(4, 8))
+    set_fixed(model, FixedPoint())
+    graph = lower(import_integers(model, (8, 8, 1), "residual"))
+    entry = zoo.load(folder_of(tmp_path, graph))
+    assert ir.equal(entry.graph, graph)
+    with pytest.raises(UnsupportedLayerError) as caught:
+        chain_of_layers(entry.graph)
+    assert caught.value.reasons[0].startswith("stem.conv: weights of 8 bits, which the engine does not have")
+    assert not any("sw.passes.lower on" in reason for reason in caught.value.reasons)
+
+
+def test_exported_chain_is_one_for_the_engine(tmp_path):
+    model = models.build("vgg-tiny", image=(1, 8, 8), widths=(4, 8))
+    set_fixed(model, FixedPoint())
+    imported = import_integers(model, (8, 8, 1), "chain")
+    assert chain_of_layers(zoo.load(folder_of(tmp_path / "lowered", lower(imported))).graph)
+    entry = zoo.load(folder_of(tmp_path / "imported", imported))  # words between bits: integers, though no chain
+    with pytest.raises(UnsupportedLayerError, match=r"stem\.norm: a fixed-point batch norm, .* run sw\.passes\.lower"):
+        chain_of_layers(entry.graph)
+
+
+def test_every_batch_norm_is_named(tmp_path):
+    count = 2
+    nodes = [ir.Input("image", (8, 8, 1), 1), ir.Subsample("even", "image", 2)]
+    for index in range(count):
+        ones = np.ones(1, np.float32)
+        nodes += [ir.BatchNorm(f"norm{index}", "even", ones, ones, ones, ones, 0.0),
+                  ir.Sign(f"sign{index}", f"norm{index}")]
+    with pytest.raises(UnsupportedLayerError) as caught:
+        zoo.load(folder_of(tmp_path, ir.Graph(tuple(nodes), "real")))
+    assert caught.value.reasons == tuple(
+        f"{name}{index}: {kind}, which no lowered network has; run sw.passes.lower"
+        for index in range(count) for name, kind in (("norm", "BatchNorm"), ("sign", "Sign")))
 
 
 def test_folder_that_is_damaged(tmp_path):
