@@ -96,7 +96,7 @@ def networks(draw):
     return family, options, FixedPoint(draw(st.integers(1, min(bits, 9))), bits)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(networks(), st.integers(0, 1000))
 def test_random_networks(network, seed):
     family, options, fixed = network
