@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import select
 import re
 import sys
 import threading
@@ -86,6 +87,7 @@ def test_serial_port():
     name = os.ttyname(port)
     transport = host.SerialTransport(name, baud=115200, timeout=20)
     os.write(board, encode_reply(Status.CRC))
+    assert select.select([port], [], [], 20)[0]  # a terminal delivers when it gets to it
     received = []
 
     def answer():

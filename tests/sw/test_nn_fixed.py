@@ -93,6 +93,18 @@ def test_affine_rounds_half_up(shift):
     assert torch.equal(x[0, 0], tensor(values))
 
 
+@pytest.mark.parametrize("x", [(1 << 40) + 12345, -(1 << 40) - 9])
+@pytest.mark.parametrize("below", [1, 0])
+def test_affine_is_exact_beyond_53_bits(x, below):
+    """Just below half way, and half way, of a product that float64 would round."""
+    product = 32767 * x
+    offset = (1 << 39) - below - product % (1 << 40)
+    exact = shifted(product + offset, 40)
+    assert abs(product) > 1 << 54 and exact == (product >> 40) + 1 - below
+    made = AffineConstants(tensor([32767]), tensor([offset]), 40)(tensor([[x]]))
+    assert made.item() == exact
+
+
 def test_affine_of_vectors():
     made = AffineConstants(tensor([2, -1]), tensor([0, 1]), 2)(tensor([[3, 3], [-1, 1]]))
     assert made.tolist() == [[2, 0], [0, 0]]
