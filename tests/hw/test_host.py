@@ -3,8 +3,8 @@
 import io
 import json
 import os
-import select
 import re
+import select
 import sys
 import threading
 import tty
