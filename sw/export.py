@@ -1,6 +1,5 @@
 """``python -m sw.export``: a trained checkpoint becomes a lowered graph, measured on the whole test set."""
 
-import argparse
 import hashlib
 import sys
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from torch import nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from sw import ir
-from sw.errors import CompileError
+from sw.command import Parser, run_command
 from sw.files import npz_bytes, write_atomic
 from sw.frontend import import_module
 from sw.graph_file import save_graph
@@ -127,8 +126,12 @@ def export(path: Path | str, folder: Path | str, *, data_name: str | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, or 2 for input that it cannot use."""
-    parser = argparse.ArgumentParser(
+    """Run the command line; returns the exit code: 0, 2 for input that it cannot use, 130 when interrupted."""
+    return run_command("sw.export", lambda: _main(arguments), "the folder may lack files, so run it again")
+
+
+def _main(arguments: list[str] | None) -> int:
+    parser = Parser(
         prog="python -m sw.export",
         description="Turn a checkpoint into a graph for hw.build, and compare both on the whole test set.")
     parser.add_argument("--checkpoint", metavar="FILE", type=Path, required=True, help="*.safetensors of sw.train")
@@ -141,15 +144,8 @@ def main(arguments: list[str] | None = None) -> int:
                              f"stored, {FREE_WORD_BITS} where they only become bits)")
     parser.add_argument("--dump-passes", metavar="FOLDER", type=Path, help="save the graph between all passes there")
     given = parser.parse_args(arguments)
-    try:
-        graph, found = export(given.checkpoint, given.out, data_name=given.data, data_dir=given.data_dir,
-                              word_bits=given.word_bits, dump=given.dump_passes, progress=sys.stderr.isatty())
-    except CompileError as error:
-        print(f"sw.export: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"sw.export: {error.filename or given.out}: {error.strerror or error}", file=sys.stderr)
-        return 2
+    graph, found = export(given.checkpoint, given.out, data_name=given.data, data_dir=given.data_dir,
+                          word_bits=given.word_bits, dump=given.dump_passes, progress=sys.stderr.isatty())
     accuracy = graph.metadata["accuracy"]
     print(f"{graph.name}: PyTorch {accuracy['float']:.2%}, integers {accuracy['integer']:.2%} of {found.images} test "
           f"images of {graph.metadata['data']}")

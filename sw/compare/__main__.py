@@ -9,13 +9,13 @@ from concurrent.futures.process import BrokenProcessPool
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from sw.command import run_command
 from sw.compare.measure import Result
 from sw.compare.options import listing, parse
 from sw.compare.plan import Plan, make_plan
 from sw.compare.plot import plot
 from sw.compare.run import run_jobs
 from sw.compare.table import as_json, as_markdown, counted, rows
-from sw.errors import CompileError
 from sw.files import write_atomic
 
 __all__ = ["main"]
@@ -27,26 +27,22 @@ def main(arguments: list[str] | None = None) -> int:
     0; 1 when the integer reference differs from PyTorch, or a process was ended; 2 for input that it cannot use; 130
     when interrupted.
     """
+    return run_command("sw.compare", lambda: _main(arguments),
+                       "the same command goes on behind the last whole epochs")
+
+
+def _main(arguments: list[str] | None) -> int:
+    given = parse(arguments)
+    if given.list:
+        print(listing())
+        return 0
     try:
-        given = parse(arguments)
-        if given.list:
-            print(listing())
-            return 0
         return _compare(given, shlex.join(["python", "-m", "sw.compare", *(sys.argv[1:] if arguments is None else
                                                                            arguments)]))
-    except CompileError as error:
-        print(f"sw.compare: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"sw.compare: {error.filename or error}: {error.strerror}", file=sys.stderr)
-        return 2
     except BrokenProcessPool:
         print("sw.compare: a process was ended from outside, for memory as a rule; give fewer --jobs, the same command "
               "goes on", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("sw.compare: stopped; the same command goes on behind the last whole epochs", file=sys.stderr)
-        return 130
 
 
 def _compare(given: argparse.Namespace, command: str) -> int:

@@ -5,9 +5,10 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 from sw import models
+from sw.command import Parser
 from sw.errors import CompileError
 from sw.models.methods import METHODS
 from sw.names import nearest
@@ -26,13 +27,8 @@ network: --data, --data-dir, --image-size, --limit, --option, --seed (the first 
 --learning-rate."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise CompileError(f"{message}; --help shows what there is")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m sw.compare", description="Train methods under one budget, and compare them.",
+    parser = Parser(prog="python -m sw.compare", description="Train methods under one budget, and compare them.",
                      epilog=_EPILOG, allow_abbrev=False)
     parser.add_argument("--list", action="store_true", help="print methods, models and data sets, and exit")
     parser.add_argument("--models", metavar="NAMES", default="resnet20",

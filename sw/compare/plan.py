@@ -85,7 +85,7 @@ def make_plan(given: argparse.Namespace) -> Plan:
     images = all_images if given.limit is None else given.limit
     if not 2 <= images <= all_images:
         raise CompileError(f"--limit must be from 2 to {all_images}, the training images that there are, not {images}")
-    known = {"data": given.data, "images": _digest(dataset), "limit": given.limit, "device": device,
+    known = {"data": given.data, "images": dataset.sha256(), "limit": given.limit, "device": device,
              "teacher": _file_digest(given.teacher), "torch": version("torch")}
     seeds = tuple(range(given.seed, given.seed + given.seeds))
     networks, jobs = [], {}
@@ -143,14 +143,6 @@ def _job(given: argparse.Namespace, recipe: Recipe, seed: int, device: str, know
     task = Task(recipe=recipe, out=out, data=given.data, data_dir=given.data_dir, image_size=given.image_size,
                 limit=given.limit, seed=seed, teacher=given.teacher, evaluate_every=given.evaluate_every, device=device)
     return Job(recipe.model, method, seed, task, settings)
-
-
-def _digest(dataset: data.Dataset) -> str:
-    digest = hashlib.sha256()
-    for tensor in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
-        digest.update(f"{tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _file_digest(path: Path | None) -> str | None:

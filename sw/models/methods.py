@@ -4,7 +4,6 @@ How each is trained stands in ``sw/train/recipes/methods.toml``. Formulas and so
 """
 
 import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -31,11 +30,11 @@ class Method:
     """The parts of a network: names of ``WEIGHT_BINARIZERS``, ``ACTIVATION_BINARIZERS``, ``NONLINEARITIES`` and
     ``SHORTCUTS``, and its structure.
 
-    ``estimator`` is that of activations, ``weight_estimator`` that of weights if not the binarizer's own, for
-    binarizers that take one. ``before`` puts the non-linearity before the sum with the shortcut, and ``double`` gives
-    every convolution a shortcut of its own. ``beta`` repeats channels (``repeat_channels``). ``groups`` splits the
-    convolutions of widths that are multiplied by ``width``, with a channel shuffle between;
-    binary operations stay as many if ``width**2 == groups``. ``variants`` has changes for a model, by its name.
+    ``estimator`` is that of activations, ``weight_estimator`` that of weights if not the binarizer's own. ``before``
+    puts the non-linearity before the sum with the shortcut, and ``double`` gives every convolution a shortcut of its
+    own. ``beta`` repeats channels (``repeat_channels``). ``groups`` splits the convolutions of widths that are
+    multiplied by ``width``, with a channel shuffle between; binary operations stay as many if ``width**2 == groups``.
+    ``variants`` has changes for a model, by its name.
 
     Raises ``CompileError`` for an unknown part.
     """
@@ -72,10 +71,7 @@ class Method:
     def weight_binarizer(self, channels: int) -> WeightBinarizer:
         """For a layer of that many output channels."""
         make: Callable[..., WeightBinarizer] = WEIGHT_BINARIZERS[self.weights]
-        # ReCU's gradient is part of its clamp, and takes no other.
-        if self.weight_estimator is None or "estimator" not in inspect.signature(make).parameters:
-            return make(channels)
-        return make(channels, estimator=self.weight_estimator)
+        return make(channels) if self.weight_estimator is None else make(channels, estimator=self.weight_estimator)
 
     def activation(self, channels: int) -> ActivationBinarizer:
         """For maps of that many channels."""

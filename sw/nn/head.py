@@ -1,6 +1,7 @@
 """The last layer of a network: class scores."""
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ __all__ = ["BinaryHead", "Head", "MultiBitHead", "PooledHead"]
 _SCORE_BITS = 31
 
 
-class Head(FixedModule):
+class Head(FixedModule, ABC):
     """What all have in common: a fully connected layer of ``side x side`` maps to ``classes`` scores.
 
     ``weight`` is ``(classes, C, side, side)``. The result is ``(N, classes)``: logits, or in integer mode the integer
@@ -39,9 +40,9 @@ class Head(FixedModule):
         """The RepTran form: a new one for ``beta`` times the channels."""
         return type(self)(self.channels * beta, self.classes, self.side)
 
+    @abstractmethod
     def integers(self) -> tuple[Tensor, Tensor]:
         """Integer weights in the shape of ``weight`` and offsets ``(classes,)``, ``float64``, for integer mode."""
-        raise NotImplementedError
 
     def extra_repr(self) -> str:
         """For ``print(model)``."""

@@ -3,6 +3,7 @@
 In integer mode they take integers and give words of ``FixedPoint.bits`` bits.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -69,12 +70,12 @@ class ReLU(Nonlinearity):
         return functional.relu(x) if self.fixed is None else self.fixed.saturate(x).clamp_min(0)
 
 
-class _Slopes(Nonlinearity):
+class _Slopes(Nonlinearity, ABC):
     """One slope for ``x >= 0`` and one below, both a channel."""
 
+    @abstractmethod
     def slopes(self) -> tuple[Tensor, Tensor]:
         """``(C,)`` of the positive and of the negative side."""
-        raise NotImplementedError
 
     def integer_slopes(self) -> tuple[Tensor, Tensor]:
         """Both times ``2 ** SLOPE_SHIFT``, rounded, ``float64``. Raises ``CompileError`` for slopes of 32 and more."""

@@ -4,6 +4,7 @@
 no average pool; the models see to it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ class Subsample(nn.Module):
         return x[:, :, ::2, ::2]
 
 
-class ChannelMap(nn.Module):
+class ChannelMap(nn.Module, ABC):
     """Channels by number: ``channels()`` lists for each of the result the one it is of ``x``, -1 for zeros.
 
     Raises ``ValueError`` for fewer output channels than input channels.
@@ -56,9 +57,9 @@ class ChannelMap(nn.Module):
         """The RepTran form, of ``beta`` times the channels."""
         return type(self)(self.in_channels * beta, self.out_channels * beta)
 
+    @abstractmethod
     def channels(self) -> list[int]:
         """See the class."""
-        raise NotImplementedError
 
     def extra_repr(self) -> str:
         """For ``print(model)``."""

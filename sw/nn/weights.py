@@ -152,20 +152,21 @@ class ReCU(WeightBinarizer):
 
     In each output channel ``w1 = 2 sqrt(2) (w - mean(w)) / sqrt(var(w) + 1e-5)`` with the unbiased ``var``
     (divisor n - 1); ``latent`` is w1 clamped to +-Q with ``Q = -mean |w1| ln(2 - 2 tau)``, the mean over the
-    whole tensor and Q detached. The weight is the sign of that, with a straight-through gradient, which the
-    clamp stops outside of +-Q. In epoch e of E, ``tau = A exp(e / E) + B`` goes from ``tau_min`` at e = 0 to
-    ``tau_max`` at e = E. The scale is the parameter ``alpha``, uniform in [0, 1) at first; it may become
-    negative. Xu et al., "ReCU: Reviving the Dead Weights in Binary Neural Networks" (ICCV 2021). Without ``scaled``
-    there is no scale: before a batch norm a positive one changes nothing.
+    whole tensor and Q detached. The weight is the sign of that, with a straight-through gradient unless another
+    ``estimator`` is given, which the clamp stops outside of +-Q. In epoch e of E, ``tau = A exp(e / E) + B`` goes from
+    ``tau_min`` at e = 0 to ``tau_max`` at e = E. The scale is the parameter ``alpha``, uniform in [0, 1) at first; it
+    may become negative. Without ``scaled`` there is none: before a batch norm a positive one changes nothing. Xu et
+    al., "ReCU: Reviving the Dead Weights in Binary Neural Networks" (ICCV 2021).
 
     Raises ``ValueError`` unless ``0.5 < tau_min <= tau_max < 1``: there Q is positive and finite.
     """
 
-    def __init__(self, out_channels: int, tau_min: float = 0.85, tau_max: float = 0.99, scaled: bool = True):
+    def __init__(self, out_channels: int, estimator: Estimator = _STE, tau_min: float = 0.85, tau_max: float = 0.99,
+                 scaled: bool = True):
         if not 0.5 < tau_min <= tau_max < 1:
             raise ValueError(f"ReCU tau_min and tau_max must be 0.5 < tau_min <= tau_max < 1, not {tau_min!r} and "
                              f"{tau_max!r}")
-        super().__init__(out_channels, _STE)
+        super().__init__(out_channels, estimator)
         self.tau_min = tau_min
         self.tau_max = tau_max
         self.tau = tau_min
@@ -189,7 +190,8 @@ class ReCU(WeightBinarizer):
         self.tau = a * math.exp(elapsed(epoch, epochs)) + (self.tau_min - a)
 
     def _settings(self) -> dict[str, Any]:
-        return {"tau_min": self.tau_min, "tau_max": self.tau_max, "scaled": self.alpha is not None}
+        return {**super()._settings(), "tau_min": self.tau_min, "tau_max": self.tau_max,
+                "scaled": self.alpha is not None}
 
     def extra_repr(self) -> str:
         """For ``print(model)``."""

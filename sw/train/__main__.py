@@ -6,6 +6,7 @@ import sys
 
 import torch
 
+from sw.command import run_command
 from sw.errors import CompileError
 from sw.train.options import chosen_recipe, listing, parser
 from sw.train.run import Task, find_device, run
@@ -15,22 +16,16 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 2 for input it cannot use, 130 when interrupted."""
-    try:
-        given = parser().parse_args(arguments)
-        if given.list:
-            print(listing())
-        else:
-            run(_task(given), progress=sys.stderr.isatty())
-    except CompileError as error:
-        print(f"sw.train: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"sw.train: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("sw.train: stopped; the same command with --resume goes on behind the last whole epoch, if there was one",
-              file=sys.stderr)
-        return 130
+    return run_command("sw.train", lambda: _main(arguments),
+                       "the same command with --resume goes on behind the last whole epoch, if there was one")
+
+
+def _main(arguments: list[str] | None) -> int:
+    given = parser().parse_args(arguments)
+    if given.list:
+        print(listing())
+    else:
+        run(_task(given), progress=sys.stderr.isatty())
     return 0
 
 

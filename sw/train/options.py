@@ -4,9 +4,10 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sw import models
+from sw.command import Parser
 from sw.errors import CompileError
 from sw.models.methods import METHODS
 from sw.names import nearest
@@ -16,14 +17,9 @@ from sw.train.recipes import RECIPES, SETTINGS, Recipe, recipe_for
 __all__ = ["chosen_recipe", "listing", "parser"]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise CompileError(f"{message}; --help shows what there is")
-
-
 def parser() -> argparse.ArgumentParser:
     """The options; what they cannot parse raises ``CompileError``."""
-    result = _Parser(
+    result = Parser(
         prog="python -m sw.train", description="Train a binary neural network and write its checkpoint.")
     result.add_argument("--list", action="store_true",
                         help="print methods, models, recipes and data sets, and exit")

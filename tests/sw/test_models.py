@@ -8,13 +8,25 @@ from torch import nn
 
 from sw import models
 from sw.errors import CompileError
+from sw.frontend import import_module
 from sw.models import ModelError
 from sw.models.methods import METHOD_OPTIONS
-from sw.nn import BinaryConv2d, BinaryLinear, MultiBitConv2d, PixelInput, ReCU, ScoreHead, SignActivation
+from sw.nn import (
+    WEIGHT_BINARIZERS,
+    BinaryConv2d,
+    BinaryLinear,
+    MultiBitConv2d,
+    PixelInput,
+    ReCU,
+    ScoreHead,
+    SignActivation,
+)
 from sw.nn.blocks import DoublingUnit, PairUnit, PlainUnit, ResidualUnit
 from sw.nn.head import BinaryHead, MultiBitHead, PooledHead
 from sw.nn.nonlinear import Hardtanh
 from sw.nn.shortcuts import AveragePool, Pad, Projection, Subsample
+from sw.passes import lower
+from sw.reference import run
 
 NAMES = ("cnn", "cnv", "lfc", "mlp", "reactnet-a", "reactnet-resnet18", "resnet18", "resnet20", "resnet8", "sfc",
          "teacher", "tfc", "vgg-small", "vgg-tiny")
@@ -259,3 +271,16 @@ def test_unknown_name_in_options_and_summary():
     for function in (models.options, models.summary):
         with pytest.raises(ModelError, match=re.escape("unknown model: 'x'")):
             function("x")
+
+
+@pytest.mark.parametrize("weights", ["sign", "libra-pb", "recu"])
+def test_cnn_takes_binarizers_without_a_scale(weights):
+    model = models.build("cnn", channels=(4, 6), pools=(2,), image=(1, 8, 8), weights=weights)
+    kinds = {type(module.binarizer) for module in model.modules() if hasattr(module, "binarizer")}
+    assert kinds == {WEIGHT_BINARIZERS[weights]}
+    model(torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8))
+    images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
+    graph = lower(import_module(model.eval(), (8, 8, 1), "cnn"))  # refused if there were a scale
+    scores = run(graph, images.permute(0, 2, 3, 1).numpy()).scores
+    with torch.inference_mode():
+        assert torch.equal(model(images) / model.scores.scale, torch.from_numpy(scores).float())

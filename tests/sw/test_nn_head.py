@@ -7,7 +7,7 @@ import torch
 
 from sw.nn import score_scale
 from sw.nn.fixed import FixedPoint, set_fixed
-from sw.nn.head import BinaryHead, Head, MultiBitHead, PooledHead
+from sw.nn.head import BinaryHead, MultiBitHead, PooledHead
 from tests.sw.scalar_words import half_up, odd, random_words, randomise, shifted
 
 KINDS = [BinaryHead, MultiBitHead, PooledHead]
@@ -128,11 +128,6 @@ def test_repeated(kind):
     assert other.weight.numel() == 2 * head.weight.numel()
     assert "8, 3, side=2" in repr(other)
     assert PooledHead(4, 3, 2, norm=True).repeated(2).norm.num_features == 8
-
-
-def test_base_has_no_integers():
-    with pytest.raises(NotImplementedError):
-        Head(1, 1, 1).integers()
 
 
 @pytest.mark.parametrize("kind", KINDS)

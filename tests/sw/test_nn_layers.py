@@ -151,7 +151,7 @@ def test_real_weights_are_of_binary_layers_only():
 
 
 @pytest.mark.parametrize("layer", [
-    BinaryConv2d(2, 4, 3, 2, 1, -3.0, 2, ReCU(4, 0.7, 0.8)), BinaryConv2d(2, 4, 1),
+    BinaryConv2d(2, 4, 3, 2, 1, -3.0, 2, ReCU(4, tau_min=0.7, tau_max=0.8)), BinaryConv2d(2, 4, 1),
     MultiBitConv2d(2, 4, 3, 2, 1, -3.0, 5),
 ])
 def test_like_changes_channels_only(layer):

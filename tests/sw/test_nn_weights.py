@@ -261,7 +261,7 @@ def test_recu_tau_in_numbers(epoch, epochs, tau):
 
 @pytest.mark.parametrize("tau, ratio", [(0.85, 1.204), (0.90, 1.609), (0.95, 2.303), (0.99, 3.912)])
 def test_recu_limit_relative_to_the_mean_magnitude(tau, ratio):
-    module = ReCU(1, tau, tau).double()
+    module = ReCU(1, tau_min=tau, tau_max=tau).double()
     weight = torch.zeros(1, 1000, dtype=torch.float64)
     weight[0, :2] = torch.tensor([1.0, -1.0])  # far outside
     average = mean([abs(value) for value in recu_standard(rows_of(weight))[0]])
@@ -389,10 +389,20 @@ def test_weight_of_another_layer(name, shape):
 @pytest.mark.parametrize("low, high", [(0.5, 0.9), (0.9, 0.8), (0.9, 1.0), (math.nan, 0.9), (0.9, math.nan)])
 def test_tau_out_of_range(low, high):
     with pytest.raises(ValueError, match="must be 0.5 < tau_min <= tau_max < 1, not"):
-        ReCU(2, low, high)
+        ReCU(2, tau_min=low, tau_max=high)
 
 
 @pytest.mark.parametrize("decay", [-1e-9, math.inf, math.nan])
 def test_decay_out_of_range(decay):
     with pytest.raises(ValueError, match=f"decay must be a finite number from 0, not {decay!r}"):
         TrainableScale(2, decay=decay)
+
+
+@pytest.mark.parametrize("module", [ReCU(3, scaled=False), LibraPB(3, shift=False)])
+def test_without_a_scale(module):
+    weight = torch.randn(3, 2, 3, 3, generator=torch.Generator().manual_seed(5))
+    assert module.scale(weight) is None and not list(module.parameters())
+    other = module.like(5)
+    assert other.out_channels == 5 and other.scale(torch.randn(5, 4)) is None
+    scaled = type(module)(3)
+    assert torch.equal(module.signs(weight), scaled.signs(weight)) and scaled.scale(weight) is not None

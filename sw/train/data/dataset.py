@@ -1,5 +1,6 @@
 """What every reader of images gives: a checked set for training and one for test."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,14 @@ class Dataset:
     def classes(self) -> int:
         """One more than the highest training label."""
         return int(self.train_labels.max()) + 1
+
+    def sha256(self) -> str:
+        """Of all images and labels, with their shapes, in hexadecimal."""
+        digest = hashlib.sha256()
+        for tensor in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(f"{tuple(tensor.shape)}".encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
 
 
 def from_arrays(where: Path, arrays: Sequence[NDArray[Any]], class_names: tuple[str, ...] = ()) -> Dataset:
