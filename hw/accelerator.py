@@ -97,8 +97,7 @@ class Accelerator(wiring.Component):
         widths = {"address_width": address_width, "weight_width": len(weights.address)}
         m.submodules.passes = passes = PassSequencer(columns=engine.columns, fields=control.fields, **widths)
         m.submodules.taps = taps = TapSequencer(
-            columns=engine.columns, drain_steps=engine.drain_steps, rows=engine.rows,
-            fields=control.fields, **widths)
+            columns=engine.columns, fields=control.fields, **widths)
         m.submodules.features = features = FeatureMemory(
             columns=engine.columns, lanes=engine.lanes, depth=depth, pitch_width=len(taps.pitch),
             strides=program.strides, style="huge")

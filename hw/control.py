@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.memory import Rom
-from sw.descriptor import DRAIN_WORDS, FIELDS, SEQUENCER_WORDS, WORD_BITS, decode
+from sw.descriptor import BITS, SEQUENCER_WORDS, WORD_BITS
 
 __all__ = ["LayerControl"]
 
@@ -17,13 +17,15 @@ class LayerControl(wiring.Component):
     layer's last result is written, the frame (for the first layer) is there, and the result buffer (for the last) has
     room. Then ``begin`` starts the layer.
 
-    Latency: ``begin`` comes ``DRAIN_WORDS`` + 1 cycles after the last of: ``SEQUENCER_WORDS`` + 1 cycles after
-    ``issued``; the cycle after ``drained``; ``frame_available``; ``result_room``.
+    Latency: ``begin`` comes ``format.drain_words`` + 1 cycles after the last of: ``SEQUENCER_WORDS`` + 1 cycles after
+    ``issued``; the cycle after ``drained``; ``frame_available``; ``result_room``; ``fetched``.
 
     Parameters
     ----------
     program : sequence of int
         Descriptors of all layers, 16-bit words.
+    format : sw.descriptor.Format
+        Theirs.
 
     Members
     -------
@@ -34,6 +36,8 @@ class LayerControl(wiring.Component):
     drained : In(1)
         The layer's last result is written.
     frame_available, result_room : In(1)
+    fetched : In(1)
+        The layer's weights are there.
     begin : Out(1)
         A layer starts in this cycle; its fields stay until it is drained.
     begin_frame : Out(1)
@@ -42,14 +46,15 @@ class LayerControl(wiring.Component):
         Number of the layer that runs.
     """
 
-    def __init__(self, *, program):
+    def __init__(self, *, program, format=BITS):
         self.program = list(program)
-        words = SEQUENCER_WORDS + DRAIN_WORDS
+        self.format = format
+        words = format.words
         if not self.program or len(self.program) % words:
             raise ValueError(f"LayerControl program must be a multiple of {words} words, not {len(self.program)}")
-        largest = dict.fromkeys(FIELDS, 0)
+        largest = dict.fromkeys(format.fields, 0)
         for start in range(0, len(self.program), words):
-            for name, value in decode(tuple(self.program[start:start + words])).items():
+            for name, value in format.decode(self.program[start:start + words]).items():
                 largest[name] = max(largest[name], value)
         self.fields = {name: Signal(range(value + 1), name=f"field_{name}") for name, value in largest.items()}
         super().__init__({
@@ -57,6 +62,7 @@ class LayerControl(wiring.Component):
             "drained": In(1),
             "frame_available": In(1),
             "result_room": In(1),
+            "fetched": In(1, init=1),
             "begin": Out(1),
             "begin_frame": Out(1),
             "layer": Out(8),
@@ -67,7 +73,7 @@ class LayerControl(wiring.Component):
         m.submodules.rom = rom = Rom(width=WORD_BITS, words=self.program)
         counter = Signal.like(rom.address)
         following = Signal.like(counter)
-        index = Signal(range(SEQUENCER_WORDS + DRAIN_WORDS))
+        index = Signal(range(self.format.words))
         reading = Signal()
         # The ROM shows the word at ``counter``, because it was given the counter's next value a cycle ago.
         m.d.comb += [
@@ -77,11 +83,11 @@ class LayerControl(wiring.Component):
         with m.If(reading):
             m.d.sync += [counter.eq(following), index.eq(index + 1)]
             with m.Switch(index):
-                for word in range(SEQUENCER_WORDS + DRAIN_WORDS):
+                for word in range(self.format.words):
                     with m.Case(word):
                         m.d.sync += [
                             self.fields[name].eq(rom.data[field.offset:field.offset + len(self.fields[name])])
-                            for name, field in FIELDS.items() if field.word == word
+                            for name, field in self.format.fields.items() if field.word == word
                         ]
 
         drained = Signal(init=1)
@@ -96,11 +102,12 @@ class LayerControl(wiring.Component):
                 with m.If(index == SEQUENCER_WORDS - 1):
                     m.next = "WAIT"
             with m.State("WAIT"):
-                with m.If(drained & (~first | self.frame_available) & (~self.fields["head"] | self.result_room)):
+                with m.If(drained & self.fetched & (~first | self.frame_available)
+                          & (~self.fields["head"] | self.result_room)):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.comb += reading.eq(1)
-                with m.If(index == SEQUENCER_WORDS + DRAIN_WORDS - 1):
+                with m.If(index == self.format.words - 1):
                     m.d.sync += index.eq(0)
                     m.next = "BEGIN"
             with m.State("BEGIN"):

@@ -72,8 +72,9 @@ class PassSequencer(wiring.Component):
         stride = field["stride"] + 1
         wide = Signal()  # stride x pool is 2
         m.d.comb += wide.eq((field["stride"] != 0) | (field["pool"] != 0))
-        pitch = Signal(len(field["words"]) + 1)
-        m.d.comb += pitch.eq(field["words"] + 1)
+        words = Signal(len(field["words"]) + 1)
+        pitch = Signal(range((1 << len(field["words"])) + (1 << len(field["skip"]))))
+        m.d.comb += [words.eq(field["words"] + 1), pitch.eq(words + field["skip"])]
 
         running = Signal()
         dy, dx = Signal(), Signal()
@@ -157,7 +158,7 @@ class PassSequencer(wiring.Component):
                 self.o.valid.eq(position_valid),
                 p.address.eq(position.address + position.row * field["row_pitch"] + groups * pitch),
                 p.phase.eq(phase),
-                p.weights.eq(position.weights + position.ky * field["row_taps"] + position.kx * pitch),
+                p.weights.eq(position.weights + position.ky * field["row_taps"] + position.kx * words),
                 p.ky.eq(position.ky), p.kx.eq(position.kx), p.y.eq(position.y), p.x.eq(position.x),
                 p.dy.eq(position.dy), p.dx.eq(position.dx), p.group_first.eq(position.group_first),
                 p.final.eq(position.final),

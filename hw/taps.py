@@ -24,10 +24,6 @@ class TapSequencer(wiring.Component):
     ----------
     columns : int
     address_width, weight_width : int
-    drain_steps : int
-        Cycles in which a pass leaves the drain register.
-    rows : int
-        The same for scores.
     fields : dict of Signal
         ``LayerControl.fields``.
 
@@ -51,10 +47,8 @@ class TapSequencer(wiring.Component):
         Zero in cycles without a beat.
     """
 
-    def __init__(self, *, columns, address_width, weight_width, drain_steps, rows, fields):
+    def __init__(self, *, columns, address_width, weight_width, fields):
         self.columns = columns
-        self.drain_steps = drain_steps
-        self.rows = rows
         self._fields = fields
         layout = Pass(columns=columns, address_width=address_width, weight_width=weight_width, fields=fields)
         super().__init__({
@@ -66,7 +60,7 @@ class TapSequencer(wiring.Component):
             "address": Out(address_width),
             "phase": Out(range(max(2, columns))),
             "stride": Out(1),
-            "pitch": Out(len(fields["words"]) + 1),
+            "pitch": Out(range((1 << len(fields["words"])) + (1 << len(fields["skip"])))),
             "weights": Out(weight_width),
             "group_first": Out(1),
             "plane_last": Out(1),
@@ -91,7 +85,7 @@ class TapSequencer(wiring.Component):
         tap_last = word_last & kx_last & ky_last
         last = tap_last & (plane == field["planes"])
 
-        cooling = Signal(range(max(2, self.rows)))
+        cooling = Signal.like(field["cooling"], name="cooling")
         first = active & ~started
         waits = Mux(self.image, first & start.group_first & ~self.image_ready, self.write_next)
         m.d.comb += [
@@ -99,14 +93,14 @@ class TapSequencer(wiring.Component):
             self.issue.eq(active & ~waits & ~(last & (cooling != 0))),
             self.i.ready.eq(~active | (self.issue & last)),
             self.stride.eq((field["stride"] != 0) | (field["pool"] != 0)),
-            self.pitch.eq(field["words"] + 1),
+            self.pitch.eq(field["words"] + field["skip"] + 1),
             self.group_first.eq(first & start.group_first),
             self.plane_last.eq(word_last),
             self.dy.eq(start.dy),
             self.dx.eq(start.dx),
         ]
         with m.If(self.issue & last):
-            m.d.sync += cooling.eq(Mux(field["head"], self.rows - 1, self.drain_steps - 1))
+            m.d.sync += cooling.eq(field["cooling"])
         with m.Elif(cooling != 0):
             m.d.sync += cooling.eq(cooling - 1)
 
@@ -122,7 +116,7 @@ class TapSequencer(wiring.Component):
                 with m.If(~kx_last):
                     m.d.sync += [
                         kx.eq(kx + 1), x.eq(x + 1), self.phase.eq(Mux(wrap, 0, self.phase + 1)),
-                        self.address.eq(Mux(wrap, self.address + 1, self.address - field["words"])),
+                        self.address.eq(Mux(wrap, self.address + field["skip"] + 1, self.address - field["words"])),
                     ]
                 with m.Elif(~ky_last):
                     next_row = start.address + field["row_pitch"]

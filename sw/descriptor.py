@@ -1,15 +1,17 @@
 """The layer descriptor: the fields that drive the sequencer, and their place in the program ROM.
 
 One table serves the compiler, which writes the words, and the hardware, which takes them apart. A layer is
-``SEQUENCER_WORDS`` words read while the layer before it drains, then ``DRAIN_WORDS`` words.
+``SEQUENCER_WORDS`` words read while the layer before it drains, then those of its format's other half.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from sw.errors import FitError
 
-__all__ = ["DRAIN_WORDS", "FIELDS", "SEQUENCER_WORDS", "WORD_BITS", "WORDS", "Field", "decode", "encode"]
+__all__ = ["BITS", "SEQUENCER_WORDS", "WORDS", "WORD_BITS", "Field", "Format"]
 
 WORD_BITS = 16
 
@@ -23,65 +25,105 @@ class Field(NamedTuple):
     meaning: str
 
 
-#: Word by word, lowest bits first: (name, width, meaning). Counts are stored less one.
-_SEQUENCER = (
+#: Words of fields, lowest bits first: (name, width, meaning).
+_Table = Sequence[Sequence[tuple[str, int, str]]]
+
+#: Counts are stored less one.
+_SEQUENCER: _Table = (
     (("rows_out", 8, "pooled output rows - 1"), ("groups_x", 8, "column groups - 1")),
     (("groups_c", 12, "channel groups - 1"), ("pool", 2, "pool size - 1"), ("stride", 2, "stride - 1")),
     (("kernel_h", 8, "kernel rows - 1"), ("kernel_w", 8, "kernel columns - 1")),
     (("in_height", 8, "input rows - 1"), ("in_width", 8, "input columns - 1")),
     (("words", 12, "words of a tap - 1"), ("planes", 3, "bit planes - 1"), ("head", 1, "results are scores")),
     (("padding", 2, "zero padding"), ("phase", 4, "bank phase of column 0 at the first tap"),
-     ("first", 1, "first layer of a frame"), ("image", 1, "activations come from the input unit")),
+     ("first", 1, "first layer of a frame"), ("image", 1, "activations come from the input unit"),
+     ("skip", 8, "words of a pixel that are not the tap's")),
+    (("cooling", 12, "cycles in which a pass drains - 1"),),
     (("address", 16, "feature address of the first tap, modulo the feature memory's size"),),
     (("row_pitch", 16, "feature addresses from one input row to the next"),),
     (("weights", 16, "address of the first weight word"),),
     (("row_taps", 16, "weight words of a kernel row"),),
     (("group_taps", 16, "weight words of a channel group"),),
 )
-_DRAIN = (
+#: Of layers whose results are bits by thresholds, or scores: ``hw.drain``.
+_BITS: _Table = (
     (("drain_groups", 12, "channel groups - 1"), ("drain_pool", 4, "passes of a pool window - 1")),
     (("last_steps", 8, "drain steps of the last channel group - 1"), ("scores", 1, "results are scores")),
     (("thresholds", 16, "address of the first threshold word"),),
     (("out_address", 16, "feature address of the first result"),),
 )
+#: Of blocks whose results are words: ``hw.post_process``, ``hw.pooled_head``. Pitches are not less one.
+_WORDS: _Table = (
+    (("drain_groups", 8, "channel groups of the block - 1"), ("tiles", 8, "channels of an accumulator - 1")),
+    (("last_rows", 8, "rows in use in the last channel group - 1"), ("drain_groups_x", 8, "column groups - 1")),
+    (("reads", 2, "word reads of a shortcut - 1"), ("around", 1, "there is a shortcut"),
+     ("around_stride", 1, "the shortcut's map is twice as large"), ("keep", 1, "words are stored"),
+     ("bits", 1, "bits are stored"), ("pooled", 1, "the last layer, of sums"),
+     ("last_columns", 4, "columns in use in a row's last group - 1")),
+    (("around_address", 16, "word address of the shortcut's map"),),
+    (("around_pitch", 16, "words of a pixel of the shortcut's map"),),
+    (("around_row_pitch", 16, "word addresses between rows of the shortcut's map"),),
+    (("word_out", 16, "word address of the first result"),),
+    (("word_pitch", 16, "words of a pixel of the result"),),
+    (("out_address", 16, "feature address of the first result"),),
+    (("out_pitch", 16, "feature words of a pixel of the result"),),
+    (("head_groups", 16, "column groups of the map that is summed - 1"),),
+    (("head_words", 16, "words of a pixel that is summed - 1"),),
+)
 
+#: Words of the half that all formats share.
 SEQUENCER_WORDS = len(_SEQUENCER)
-DRAIN_WORDS = len(_DRAIN)
-WORDS = SEQUENCER_WORDS + DRAIN_WORDS
 
 
-def _place() -> dict[str, Field]:
-    fields: dict[str, Field] = {}
-    for index, word in enumerate(_SEQUENCER + _DRAIN):
-        offset = 0
-        for name, width, meaning in word:
-            fields[name] = Field(index, offset, width, meaning)
-            offset += width
-    return fields
+@dataclass(frozen=True)
+class Format:
+    """A descriptor: the sequencer's words, then those of what takes the array's sums, of ``drain``."""
+
+    drain: _Table
+
+    @property
+    def drain_words(self) -> int:
+        """Words of the second half."""
+        return len(self.drain)
+
+    @property
+    def words(self) -> int:
+        """Words of a layer."""
+        return SEQUENCER_WORDS + len(self.drain)
+
+    @cached_property
+    def fields(self) -> Mapping[str, Field]:
+        """All fields by name."""
+        fields: dict[str, Field] = {}
+        for index, word in enumerate([*_SEQUENCER, *self.drain]):
+            offset = 0
+            for name, width, meaning in word:
+                fields[name] = Field(index, offset, width, meaning)
+                offset += width
+        return fields
+
+    def encode(self, layer: str, values: Mapping[str, int]) -> tuple[int, ...]:
+        """The 16-bit words of one layer's descriptor; ``values`` has every field.
+
+        Raises ``FitError`` for a value beyond its field.
+        """
+        words = [0] * self.words
+        for name, field in self.fields.items():
+            value = values[name]
+            if not 0 <= value < 1 << field.width:
+                raise FitError(
+                    f"{layer}: {field.meaning} is {value}, above what the program's {field.width}-bit field holds "
+                    f"({(1 << field.width) - 1}); use a smaller layer or a larger array"
+                )
+            words[field.word] |= value << field.offset
+        return tuple(words)
+
+    def decode(self, words: Sequence[int]) -> dict[str, int]:
+        """The inverse of ``encode``, for listings and tests."""
+        return {
+            name: words[field.word] >> field.offset & ((1 << field.width) - 1) for name, field in self.fields.items()
+        }
 
 
-FIELDS: Mapping[str, Field] = _place()
-
-
-def encode(layer: str, values: Mapping[str, int]) -> tuple[int, ...]:
-    """The ``WORDS`` 16-bit words of one layer's descriptor.
-
-    Raises ``FitError`` for a value beyond its field.
-    """
-    words = [0] * WORDS
-    for name, field in FIELDS.items():
-        value = values[name]
-        if not 0 <= value < 1 << field.width:
-            raise FitError(
-                f"{layer}: {field.meaning} is {value}, above what the program's {field.width}-bit field holds "
-                f"({(1 << field.width) - 1}); use a smaller layer or a larger array"
-            )
-        words[field.word] |= value << field.offset
-    return tuple(words)
-
-
-def decode(words: tuple[int, ...]) -> dict[str, int]:
-    """The inverse of ``encode``, for listings and tests."""
-    return {
-        name: words[field.word] >> field.offset & ((1 << field.width) - 1) for name, field in FIELDS.items()
-    }
+BITS = Format(_BITS)
+WORDS = Format(_WORDS)

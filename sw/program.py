@@ -167,7 +167,7 @@ def compile_graph(graph: ir.Graph, engine: Engine) -> Program:
     for index, plan in enumerate(plans):
         fields = _fields(plan, index == 0, bases[index], bases[index + 1], weight_address, threshold_address,
                          plans[index - 1] if index else None, modulus=1 << (depth - 1).bit_length())
-        words += descriptor.encode(plan.layer.name, fields)
+        words += descriptor.BITS.encode(plan.layer.name, fields)
         weight_address += plan.weight_words
         threshold_address += plan.groups_c * engine.drain_steps
     first = layers[0]
@@ -223,7 +223,8 @@ def _fields(plan: LayerPlan, first: bool, in_base: int, out_base: int, weights: 
         "in_height": layer.in_shape[0] - 1 if on_map else 0, "in_width": layer.in_shape[1] - 1 if on_map else 0,
         "words": plan.words - 1, "planes": layer.planes - 1, "head": int(layer.is_head),
         "padding": padding, "phase": phase, "first": int(first),
-        "image": int(not on_map), "address": address, "row_pitch": row_pitch, "weights": weights,
+        "image": int(not on_map), "skip": 0,
+        "cooling": (engine.rows if layer.is_head else engine.drain_steps) - 1, "address": address, "row_pitch": row_pitch, "weights": weights,
         "row_taps": row_taps, "group_taps": plan.kernel[0] * row_taps,
         "drain_groups": plan.groups_c - 1, "drain_pool": layer.pool**2 - 1,
         "last_steps": -(-plan.last_rows // engine.drain) - 1, "scores": int(layer.is_head),

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 
-from sw.descriptor import DRAIN_WORDS, SEQUENCER_WORDS
+from sw.descriptor import BITS, SEQUENCER_WORDS
 from sw.engine import Engine
 from sw.errors import UnsupportedLayerError
 from sw.folding import LayerPlan, ceil_div, plan_layer
@@ -262,7 +262,7 @@ def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
         raise UnsupportedLayerError(["the network has no layers"])
     plans = [plan_layer(layer, engine) for layer in layers]
     issues = [_issue(plan) for plan in plans]
-    begin = DRAIN_WORDS + 1  # from a layer's check to its begin
+    begin = BITS.drain_words + 1  # from a layer's check to its begin
     rows = []
     for plan, issue in zip(plans, issues, strict=True):
         layer = plan.layer

@@ -6,17 +6,15 @@ import pytest
 from amaranth.sim import Simulator
 
 from hw.control import LayerControl
-from sw.descriptor import DRAIN_WORDS, FIELDS, SEQUENCER_WORDS, WORDS, encode
-
-DRAIN_FIELDS = [name for name, field in FIELDS.items() if field.word >= SEQUENCER_WORDS]
+from sw.descriptor import BITS, SEQUENCER_WORDS, WORDS
 
 
-def random_layers(choose, count, share):
+def random_layers(choose, form, count, share):
     """Fields of ``count`` layers; each is 0 in all layers unless it falls into ``share``."""
-    used = [name for name in FIELDS if choose.random() < share]
+    used = [name for name in form.fields if choose.random() < share]
     layers = []
     for index in range(count):
-        values = {name: choose.getrandbits(FIELDS[name].width) if name in used else 0 for name in FIELDS}
+        values = {name: choose.getrandbits(field.width) if name in used else 0 for name, field in form.fields.items()}
         layers.append(values | {"first": int(index == 0), "head": int(index == count - 1)})
     return layers
 
@@ -27,11 +25,14 @@ def check_fields(ctx, dut, names, values):
         assert (ctx.get(signal) if len(signal) else 0) == values[name], name
 
 
-@pytest.mark.parametrize(("count", "share", "seed"), [(1, 1.0, 1), (2, 0.5, 2), (3, 0.0, 3), (5, 1.0, 4)])
-def test_layers(count, share, seed):
+@pytest.mark.parametrize(("form", "count", "share", "seed"), [
+    (BITS, 1, 1.0, 1), (BITS, 2, 0.5, 2), (BITS, 3, 0.0, 3), (BITS, 5, 1.0, 4), (WORDS, 4, 1.0, 5),
+])
+def test_layers(form, count, share, seed):
     choose = random.Random(seed)
-    layers = random_layers(choose, count, share)
-    dut = LayerControl(program=[word for values in layers for word in encode("layer", values)])
+    layers = random_layers(choose, form, count, share)
+    drain_fields = [name for name, field in form.fields.items() if field.word >= SEQUENCER_WORDS]
+    dut = LayerControl(program=[word for values in layers for word in form.encode("layer", values)], format=form)
     for name, signal in dut.fields.items():
         assert len(signal) == max(values[name] for values in layers).bit_length()
 
@@ -40,19 +41,21 @@ def test_layers(count, share, seed):
         for number in range(4 * count):
             values = layers[number % count]
             earliest = max(issued + SEQUENCER_WORDS + 1, drained + 1)
-            wait = {"frame": earliest + choose.randint(-5, 10), "room": earliest + choose.randint(-5, 10)}
-            check = max(earliest, wait["frame"] if values["first"] else 0, wait["room"] if values["head"] else 0)
-            begin = check + DRAIN_WORDS + 1
+            wait = {"frame": earliest + choose.randint(-5, 10), "room": earliest + choose.randint(-5, 10),
+                    "weights": earliest + choose.randint(-9, 6)}
+            check = max(earliest, wait["weights"], wait["frame"] if values["first"] else 0, wait["room"] if values["head"] else 0)
+            begin = check + form.drain_words + 1
             previous = layers[number % count - 1]
             while cycle < begin:
                 # A level that the layer does not wait for may be anything.
                 ctx.set(dut.frame_available, cycle >= wait["frame"] if values["first"] else choose.randrange(2))
                 ctx.set(dut.result_room, cycle >= wait["room"] if values["head"] else choose.randrange(2))
+                ctx.set(dut.fetched, cycle >= wait["weights"])
                 ctx.set(dut.issued, 0)
                 ctx.set(dut.drained, cycle == drained)
                 assert not ctx.get(dut.begin) and not ctx.get(dut.begin_frame), cycle
                 if number and cycle <= drained:
-                    check_fields(ctx, dut, DRAIN_FIELDS, previous)
+                    check_fields(ctx, dut, drain_fields, previous)
                 await ctx.tick()
                 cycle += 1
             ctx.set(dut.drained, 0)
@@ -61,7 +64,7 @@ def test_layers(count, share, seed):
             issued = begin + choose.randint(1, 12)
             drained = issued + choose.randint(1, 30)
             while cycle < issued:
-                check_fields(ctx, dut, FIELDS, values)
+                check_fields(ctx, dut, form.fields, values)
                 await ctx.tick()
                 cycle += 1
                 assert ctx.get(dut.layer) == number % count
@@ -76,7 +79,10 @@ def test_layers(count, share, seed):
     simulator.run()
 
 
-@pytest.mark.parametrize("length", [0, 1, WORDS - 1, WORDS + 1])
-def test_program_that_is_cut_short(length):
-    with pytest.raises(ValueError, match=rf"^LayerControl program must be a multiple of {WORDS} words, not {length}$"):
-        LayerControl(program=[0] * length)
+@pytest.mark.parametrize("form", [BITS, WORDS])
+@pytest.mark.parametrize("length", [0, 1, -1, +1])
+def test_program_that_is_cut_short(form, length):
+    length += 2 * form.words if length in (-1, 1) else 0
+    with pytest.raises(ValueError,
+                       match=rf"^LayerControl program must be a multiple of {form.words} words, not {length}$"):
+        LayerControl(program=[0] * length, format=form)

@@ -16,7 +16,8 @@ WEIGHT_WIDTH = 12
 
 @dataclass(frozen=True)
 class Shape:
-    """A layer on an array of ``columns``: ``words`` a tap, ``groups_c`` channel groups."""
+    """A layer on an array of ``columns``: ``words`` a tap, of ``skip`` more a pixel; ``groups_c`` channel
+    groups."""
 
     in_shape: tuple[int, int]
     kernel: tuple[int, int]
@@ -25,6 +26,7 @@ class Shape:
     pool: int = 1
     padding: int = 0
     words: int = 1
+    skip: int = 0
     groups_c: int = 1
     base: int = 0
     weights: int = 0
@@ -37,7 +39,7 @@ class Shape:
 
     @property
     def row_pitch(self):
-        return -(-self.in_shape[1] // self.columns) * self.words
+        return -(-self.in_shape[1] // self.columns) * (self.words + self.skip)
 
     @property
     def fields(self):
@@ -47,7 +49,7 @@ class Shape:
             "rows_out": self.out[0] - 1, "groups_x": -(-self.out[1] // self.columns) - 1,
             "groups_c": self.groups_c - 1, "pool": self.pool - 1, "stride": self.stride - 1,
             "kernel_h": kernel_h - 1, "kernel_w": kernel_w - 1,
-            "in_height": self.in_shape[0] - 1, "in_width": self.in_shape[1] - 1, "words": words - 1,
+            "in_height": self.in_shape[0] - 1, "in_width": self.in_shape[1] - 1, "words": words - 1, "skip": self.skip,
             "padding": self.padding, "phase": -self.padding % self.columns,
             "address": self.address(-self.padding, -self.padding), "row_pitch": self.row_pitch,
             "weights": self.weights, "row_taps": kernel_w * words, "group_taps": kernel_h * kernel_w * words,
@@ -55,7 +57,7 @@ class Shape:
 
     def address(self, y, x):
         """Feature address of a pixel, wherever it lies."""
-        return (self.base + y * self.row_pitch + x // self.columns * self.words) % (1 << ADDRESS_WIDTH)
+        return (self.base + y * self.row_pitch + x // self.columns * (self.words + self.skip)) % (1 << ADDRESS_WIDTH)
 
     def first_tap(self, row, group_x, dy, dx):
         """(ky, kx, y, x of column 0) of the first tap at which any column has a pixel inside the map."""
@@ -102,6 +104,7 @@ SHAPES = {
     "fifteen columns, pool": [Shape((6, 40), (3, 3), 15, pool=2, padding=1, base=5)],
     "sixteen columns": [Shape((3, 30), (3, 5), 16, padding=2, words=2)],
     "map narrower than the columns": [Shape((3, 2), (3, 3), 5, padding=1)],
+    "a group's words": [Shape((5, 7), (3, 3), 3, padding=1, words=2, skip=4, groups_c=2, base=33)],
     "unlike layers": [
         Shape((9, 10), (3, 3), 3, pool=2, padding=1, words=2, groups_c=2, base=30),
         Shape((4, 5), (5, 5), 3, padding=2, words=3, base=120, weights=36),

@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 
 from hw.passes import PassSequencer
 from hw.taps import TapSequencer
-from sw.descriptor import WORDS, decode
+from sw.descriptor import BITS
 from sw.engine import Engine
 from sw.program import compile_graph
 from tests.sw.networks import random_cnn, random_mlp
@@ -37,7 +37,7 @@ class Sequencers(Elaboratable):
     def __init__(self, engine, fields):
         widths = {"address_width": ADDRESS_WIDTH, "weight_width": WEIGHT_WIDTH, "fields": fields}
         self.passes = PassSequencer(columns=engine.columns, **widths)
-        self.taps = TapSequencer(columns=engine.columns, drain_steps=engine.drain_steps, rows=engine.rows, **widths)
+        self.taps = TapSequencer(columns=engine.columns, **widths)
 
     def elaborate(self, platform):
         m = Module()
@@ -76,11 +76,11 @@ def beats_of_pass(f, columns, row, group_x, group_c, dy, dx):
                     continue
                 for word in range(words):
                     groups, phase = divmod(f["phase"] + places[0], columns)
-                    address = f["address"] + y * f["row_pitch"] + groups * words + word
+                    address = f["address"] + y * f["row_pitch"] + groups * (words + f["skip"]) + word
                     weights = f["weights"] + group_c * f["group_taps"] + ky * f["row_taps"] + kx * words + word
                     yield {
                         "image": f["image"], "address": address % (1 << ADDRESS_WIDTH), "phase": phase,
-                        "stride": int(step == 2), "pitch": words, "weights": weights, "group_first": 0,
+                        "stride": int(step == 2), "pitch": words + f["skip"], "weights": weights, "group_first": 0,
                         "plane_last": int(word == words - 1), "word": word, "dy": dy, "dx": dx,
                         "enable": enable, "first": enable & ~seen, "double": int(plane > 0 and word == 0),
                         "last": 0, "final": 0,
@@ -94,12 +94,14 @@ OF_IMAGE = {"word", "plane_last", "dy", "dx"}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("waits", [0, 0.3])
-def test_beats(name, waits):
+@pytest.mark.parametrize(("waits", "skip"), [(0, 0), (0.3, 0), (0.1, 3)])
+def test_beats(name, waits, skip):
     choose = random.Random(3)
     graph, engine = NETWORKS[name]
     words = compile_graph(graph, engine).descriptors
-    layers = [decode(words[start:start + WORDS]) for start in range(0, len(words), WORDS)]
+    layers = [BITS.decode(words[start:start + BITS.words]) for start in range(0, len(words), BITS.words)]
+    # Of wider pixels a tap takes some words, as in a convolution of groups.
+    layers = [layer if layer["image"] else layer | {"skip": skip} for layer in layers]
     signals = {field: Signal(range(max(layer[field] for layer in layers) + 1), name=field) for field in layers[0]}
     dut = Sequencers(engine, signals)
     taps = dut.taps
@@ -117,7 +119,6 @@ def test_beats(name, waits):
             for field, value in layer.items():
                 if len(signals[field]):
                     ctx.set(signals[field], value)
-            steps = engine.rows if layer["head"] else engine.drain_steps
             todo = list(beats_of(layer, engine.columns))
             free, cycle = 0, 0
             ctx.set(dut.passes.begin, 1)
@@ -138,7 +139,7 @@ def test_beats(name, waits):
                     got = found(ctx, layer["image"])
                     assert got == {field: beat[field] for field in got}, cycle
                     if beat["last"]:
-                        free = cycle + steps
+                        free = cycle + layer["cooling"] + 1
                 else:
                     assert ctx.get(taps.control.as_value()) == 0
                 await ctx.tick()

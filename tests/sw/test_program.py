@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sw import ir
-from sw.descriptor import WORDS, decode
+from sw.descriptor import BITS
 from sw.engine import Engine
 from sw.errors import ArtifactError, CompileError, FitError, UnsupportedLayerError
 from sw.layers import chain_of_layers
@@ -35,7 +35,7 @@ NETWORKS = {
 
 def descriptors(program):
     words = program.descriptors
-    return [decode(words[start:start + WORDS]) for start in range(0, len(words), WORDS)]
+    return [BITS.decode(words[start:start + BITS.words]) for start in range(0, len(words), BITS.words)]
 
 
 class Interpreter:

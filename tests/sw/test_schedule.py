@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sw import ir
-from sw.descriptor import DRAIN_WORDS, SEQUENCER_WORDS
+from sw.descriptor import BITS, SEQUENCER_WORDS
 from sw.engine import Engine
 from sw.errors import FitError, UnsupportedLayerError
 from sw.folding import drain_for, plan_layer
@@ -22,7 +22,7 @@ BEGIN_TO_ISSUE = 3 + 1  # passes, taps
 ISSUE_TO_LOAD = 3 + 2  # words to the array, its sums
 LOAD_TO_WRITE = 3
 LOAD_TO_DONE = 2  # after the last step
-CHECK_TO_BEGIN = DRAIN_WORDS + 1
+CHECK_TO_BEGIN = BITS.drain_words + 1
 ISSUED_TO_CHECK = SEQUENCER_WORDS + 1
 LOAD_TO_SCORE = 2
 SCORE_TO_RESULT = 2
