@@ -1,15 +1,14 @@
 """The accelerator: one engine that runs one program, AXI4-Stream in and out."""
 
-from amaranth import Module, Signal
+from amaranth import Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array import Array
 from hw.axi_stream import AxiStreamSignature
+from hw.bits_tail import BitsTail
 from hw.control import LayerControl
-from hw.drain import Drain
 from hw.features import FeatureMemory
-from hw.memory import Rom
 from hw.passes import PassSequencer
 from hw.receiver import FrameError
 from hw.results import ResultSender
@@ -17,9 +16,10 @@ from hw.stream import StreamBuffer
 from hw.taps import TapSequencer
 from hw.vector_input import VectorInput
 from hw.window_input import WindowInput
+from hw.word_tail import WordTail, load_members
 from sw.program import Program
 
-__all__ = ["Accelerator", "Trace"]
+__all__ = ["Accelerator", "Trace", "WordTrace"]
 
 
 class Trace(wiring.Signature):
@@ -44,6 +44,28 @@ class Trace(wiring.Signature):
         })
 
 
+class WordTrace(wiring.Signature):
+    """What the engine writes to its word memory, for benches, as ``Trace``.
+
+    Members
+    -------
+    valid : Out(1)
+        A pair of words for each column is written.
+    layer : Out(8)
+        Number of the block whose result it is.
+    address : Out(16)
+    words : Out(ArrayLayout(2 * word_bits, columns))
+    """
+
+    def __init__(self, *, columns, word_bits):
+        super().__init__({
+            "valid": Out(1),
+            "layer": Out(8),
+            "address": Out(16),
+            "words": Out(data.ArrayLayout(2 * word_bits, columns)),
+        })
+
+
 class Accelerator(wiring.Component):
     """Classifies the frames of ``s_axis`` one after the other; results leave ``m_axis`` in the same order.
 
@@ -64,6 +86,11 @@ class Accelerator(wiring.Component):
     error : Out(FrameError)
         A frame was dropped, for one cycle.
     trace : Out(Trace)
+    word_trace : Out(WordTrace)
+        Of a network with words.
+    loaded, load_enable, load_address, load_part, load_data : In
+        Of a network with words whose store is shared: as ``hw.word_tail.WordTail``. Frames are taken in at once, and
+        computed when the store is loaded.
 
     Raises
     ------
@@ -84,7 +111,16 @@ class Accelerator(wiring.Component):
             "m_axis": Out(AxiStreamSignature(8)),
             "error": Out(FrameError),
             "trace": Out(Trace(columns=engine.columns, lanes=engine.lanes)),
+            **self._word_members(program),
         })
+
+    @staticmethod
+    def _word_members(program):
+        unit = program.words
+        if unit is None:
+            return {}
+        trace = Out(WordTrace(columns=program.engine.columns, word_bits=unit.bits))
+        return {"word_trace": trace, **({"loaded": In(1), **load_members(program)} if unit.shared else {})}
 
     def elaborate(self, platform):
         m = Module()
@@ -92,38 +128,36 @@ class Accelerator(wiring.Component):
         depth = program.feature_depth
         address_width = (depth - 1).bit_length()
 
-        m.submodules.control = control = LayerControl(program=program.descriptors)
-        m.submodules.weights = weights = Rom(width=engine.rows * engine.lanes, words=program.weight_words())
-        widths = {"address_width": address_width, "weight_width": len(weights.address)}
+        m.submodules.control = control = LayerControl(program=program.descriptors, format=program.form)
+        m.submodules.tail = tail = (BitsTail if program.words is None else WordTail)(
+            program=program, fields=control.fields)
+        widths = {"address_width": address_width, "weight_width": len(tail.weight_address)}
         m.submodules.passes = passes = PassSequencer(columns=engine.columns, fields=control.fields, **widths)
         m.submodules.taps = taps = TapSequencer(
             columns=engine.columns, fields=control.fields, **widths)
         m.submodules.features = features = FeatureMemory(
             columns=engine.columns, lanes=engine.lanes, depth=depth, pitch_width=len(taps.pitch),
-            strides=program.strides, style="huge")
+            strides=program.strides, style="huge" if program.words is None else "block")
         m.submodules.array = array = Array(
             rows=engine.rows, columns=engine.columns, lanes=engine.lanes, sum_width=program.sum_width)
-        m.submodules.drain = drain = Drain(
-            rows=engine.rows, columns=engine.columns, lanes=engine.lanes, drain=engine.drain,
-            sum_width=program.sum_width, threshold_width=program.threshold_width, score_width=program.score_width,
-            thresholds=program.threshold_words(), address_width=address_width, pooling=program.pooling,
-            fields=control.fields)
         m.submodules.results = results = ResultSender(
-            classes=program.classes, score_width=program.score_width)
+            classes=program.classes, score_width=program.score_width, score_bytes=program.score_bytes)
         m.submodules.image = image = self._input_unit()
 
-        # Control.
+        # Control. A layer of sums has no beats: the head works it off.
         layer_issued = taps.control.final
+        pooled = control.fields.get("pooled", Const(0))
         m.d.comb += [
-            control.issued.eq(layer_issued),
-            control.drained.eq(drain.done),
+            control.issued.eq(layer_issued | pooled),
+            control.drained.eq(tail.done),
+            control.fetched.eq(tail.fetched),
             control.frame_available.eq(image.available),
             control.result_room.eq(results.room),
-            passes.begin.eq(control.begin),
+            passes.begin.eq(control.begin & ~pooled),
             image.begin.eq(control.begin_frame),
             results.begin_frame.eq(control.begin_frame),
-            drain.restart.eq(control.begin),
-            taps.write_next.eq(drain.write_next),
+            tail.begin.eq(control.begin),
+            taps.write_next.eq(tail.write_next),
         ]
         wiring.connect(m, passes.o, taps.i)
 
@@ -133,10 +167,10 @@ class Accelerator(wiring.Component):
             features.phase.eq(taps.phase),
             features.stride.eq(taps.stride),
             features.pitch.eq(taps.pitch),
-            features.write_next.eq(drain.write_next),
-            features.write_enable.eq(drain.write_enable),
-            features.write_address.eq(drain.write_address),
-            features.write_data.eq(drain.write_data),
+            features.write_next.eq(tail.write_next),
+            features.write_enable.eq(tail.write_enable),
+            features.write_address.eq(tail.write_address),
+            features.write_data.eq(tail.write_data),
         ]
         self._connect_input_unit(m, image, taps, layer_issued)
         m.d.comb += [features.bypass.eq(taps.image), features.bypass_data.eq(image.activations)]
@@ -144,24 +178,34 @@ class Accelerator(wiring.Component):
 
         # Weights, and what the array does with them.
         m.d.comb += [
-            weights.address.eq(self._delay(m, taps.weights, self.FEED - 1, "weights")),
-            array.weights.eq(weights.data),
+            tail.weight_address.eq(self._delay(m, taps.weights, self.FEED - 1, "weights")),
+            array.weights.eq(tail.weights),
             array.control.eq(self._delay(m, taps.control, self.FEED, "control")),
         ]
 
         # Results.
         m.d.comb += [
-            drain.sums.eq(array.sums),
-            drain.load.eq(array.done),
-            drain.final.eq(array.final),
-            results.score_valid.eq(drain.score_valid),
-            results.score.eq(drain.score),
+            tail.sums.eq(array.sums),
+            tail.load.eq(array.done),
+            tail.final.eq(array.final),
+            results.score_valid.eq(tail.score_valid),
+            results.score.eq(tail.score),
             self.error.eq(image.error),
-            self.trace.valid.eq(drain.write_enable),
+            self.trace.valid.eq(tail.write_enable),
             self.trace.layer.eq(control.layer),
-            self.trace.words.eq(drain.write_data),
+            self.trace.words.eq(tail.write_data),
         ]
-        m.d.sync += self.trace.address.eq(drain.write_address)
+        m.d.sync += self.trace.address.eq(tail.write_address)
+
+        if program.words is not None:
+            m.d.comb += [
+                self.word_trace.valid.eq(tail.words_valid),
+                self.word_trace.layer.eq(control.layer),
+                self.word_trace.address.eq(tail.words_address),
+                self.word_trace.words.eq(tail.words_data),
+            ]
+            if program.words.shared:
+                m.d.comb += [getattr(tail, name).eq(getattr(self, name)) for name in ("loaded", *load_members(program))]
 
         self._register_input(m, image)
         wiring.connect(m, results.o, wiring.flipped(self.m_axis))

@@ -3,7 +3,7 @@
 import difflib
 from dataclasses import dataclass
 
-__all__ = ["BLOCK_RAM_BITS", "BOARDS", "LARGE_RAM_SHAPE", "Board", "Part", "find_board"]
+__all__ = ["BLOCK_RAM_BITS", "BOARDS", "LARGE_RAM_SHAPE", "Board", "FlashPins", "Part", "find_board"]
 
 #: Bits of one block RAM (SB_RAM40_4K), and width x depth of one large RAM (SB_SPRAM256KA).
 BLOCK_RAM_BITS = 4096
@@ -33,13 +33,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class FlashPins:
+    """Where the SPI flash is that the part is configured from; it answers on ``miso``."""
+
+    cs_n: str
+    sck: str
+    mosi: str
+    miso: str
+
+
+@dataclass(frozen=True)
 class Board:
     """One board.
 
     An oscillator of ``oscillator_mhz`` is on pin ``clock``, which is the PLL's own pad if ``pll_pad``. ``clock_mhz`` is
     what a design is constrained to unless the user says otherwise, ``baud`` the serial port's bits per second. ``rx``
     carries data from the host to the FPGA, ``tx`` back. ``leds`` are lit by 0 if ``leds_inverted``. ``button`` reads 0
-    while pressed; ``None`` if there is none.
+    while pressed; ``None`` if there is none. ``flash`` can fill the part's large RAMs at start; ``None`` if it
+    has none.
     """
 
     name: str
@@ -56,6 +67,7 @@ class Board:
     leds: tuple[str, ...]
     leds_inverted: bool
     button: str | None
+    flash: FlashPins | None = None
 
     def uart_divisor(self, clock_mhz):
         """Return the clock cycles of a bit on the serial line.
@@ -88,7 +100,7 @@ BOARDS = {
         Board(
             name="ice40", title="iCEBreaker", part=UP5K, package="sg48", oscillator_mhz=12.0, clock_mhz=24.0,
             baud=1_000_000, clock="35", pll_pad=True, rx="6", tx="9", leds=("11", "37"), leds_inverted=True,
-            button="10",
+            button="10", flash=FlashPins(cs_n="16", sck="15", mosi="14", miso="17"),
         ),
         Board(
             name="ice40-hx8k", title="iCE40-HX8K breakout board", part=HX8K, package="ct256", oscillator_mhz=12.0,

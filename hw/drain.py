@@ -1,11 +1,13 @@
 """From accumulators to results: the drain register, threshold comparators, pooling and word assembly."""
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.drain_register import DrainRegister
 from hw.memory import Rom
 from hw.threshold import Threshold
+from hw.word_assembler import WordAssembler
 
 __all__ = ["Drain"]
 
@@ -101,17 +103,9 @@ class Drain(wiring.Component):
         with m.If(self.load):
             m.d.sync += [active.eq(1), final.eq(self.final)]
 
-        register = [
-            [Signal(self.columns * self.sum_width, name=f"sums_{index}_{offset}", reset_less=True)
-             for offset in range(self.drain)]
-            for index in range(self.steps)
-        ]
-        for index in range(self.steps):
-            for offset in range(self.drain):
-                with m.If(self.load):
-                    m.d.sync += register[index][offset].eq(self.sums[index * self.drain + offset])
-                with m.Elif(advance & (index < self.steps - 1)):
-                    m.d.sync += register[index][offset].eq(register[min(index + 1, self.steps - 1)][offset])
+        m.submodules.register = register = DrainRegister(
+            rows=self.rows, columns=self.columns, sum_width=self.sum_width, front=self.drain)
+        m.d.comb += [register.sums.eq(self.sums), register.load.eq(self.load), register.step.eq(advance)]
 
         group_last, pool_first, pool_last = self._progress(m, advance & step_last)
         rows_of_thresholds = self._thresholds(m, next_step=advance & ~step_last, hold=active & ~row_last)
@@ -123,7 +117,7 @@ class Drain(wiring.Component):
                 m.submodules[f"threshold_{offset}_{column}"] = comparator = Threshold(
                     sum_width=self.sum_width, threshold_width=self.threshold_width)
                 m.d.comb += [
-                    comparator.sum.eq(register[0][offset].word_select(column, self.sum_width).as_signed()),
+                    comparator.sum.eq(register.row_sums[offset][column]),
                     comparator.threshold.eq(rows_of_thresholds[offset].as_signed()),
                 ]
                 m.d.sync += bits[offset][column].eq(comparator.bit)
@@ -213,22 +207,18 @@ class Drain(wiring.Component):
         return pooled
 
     def _assemble(self, m, pooled, push, word_end):
-        """Shift bits into each column's word from the top; a full word, or a pixel's last, is written."""
-        slots = self.lanes // self.drain
-        filled = Signal(range(max(2, slots)))
-        m.d.comb += self.write_next.eq(push & (word_end | (filled == slots - 1)))
-        m.d.sync += self.write_enable.eq(self.write_next)
-        with m.If(push):
-            m.d.sync += filled.eq(Mux(self.write_next, 0, filled + 1))
-        for column in range(self.columns):
-            word = self.write_data[column]
-            kept = Mux(self.write_enable, Const(0, self.lanes), word)
-            incoming = Cat(pooled[offset][column] for offset in range(self.drain))
-            with m.If(push):
-                m.d.sync += word.eq(Cat(kept, incoming)[self.drain:])
-            with m.Elif(self.write_enable):
-                m.d.sync += word.eq(0)
+        """Bits become words, which are written one behind the other."""
+        m.submodules.assembler = assembler = WordAssembler(columns=self.columns, lanes=self.lanes, step=self.drain)
+        m.d.comb += [
+            assembler.restart.eq(self.restart),
+            assembler.push.eq(push),
+            assembler.bits.eq(pooled),
+            assembler.end.eq(word_end),
+            self.write_next.eq(assembler.write_next),
+            self.write_enable.eq(assembler.write_enable),
+            self.write_data.eq(assembler.write_data),
+        ]
         with m.If(self.write_next):
             m.d.sync += self.write_address.eq(self.write_address + 1)
         with m.If(self.restart):
-            m.d.sync += [self.write_address.eq(self._fields["out_address"]), filled.eq(0)]
+            m.d.sync += self.write_address.eq(self._fields["out_address"])

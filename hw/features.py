@@ -1,11 +1,10 @@
 """Feature memory: binary maps between layers, banked by column so that a beat reads one pixel for every PE column."""
 
-from math import gcd
-
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module, Mux
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.banks import BankPermutation, check_strides
 from hw.memory import SinglePortMemory
 
 __all__ = ["FeatureMemory"]
@@ -58,16 +57,10 @@ class FeatureMemory(wiring.Component):
     """
 
     def __init__(self, *, columns, lanes, depth, pitch_width, strides=(1,), style="block"):
-        strides = tuple(strides)
-        if not 1 <= len(strides) <= 2:
-            raise ValueError(f"FeatureMemory strides must be one or two, not {strides!r}")
-        for stride in strides:
-            if gcd(stride, columns) != 1:
-                raise ValueError(f"FeatureMemory columns must be coprime with stride {stride}, not {columns!r}")
         self.columns = columns
         self.lanes = lanes
         self.depth = depth
-        self.strides = strides
+        self.strides = check_strides("FeatureMemory", columns, strides)
         self.style = style
         words = data.ArrayLayout(lanes, columns)
         super().__init__({
@@ -86,54 +79,27 @@ class FeatureMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cases = [(index, phase) for index in range(len(self.strides)) for phase in range(self.columns)]
-        controls = Cat(self.stride, self.phase)
-
+        m.submodules.permutation = permutation = BankPermutation(
+            columns=self.columns, width=self.lanes, depth=self.depth, pitch_width=len(self.pitch),
+            strides=self.strides)
         # A write goes through the same address registers, with no bank reading farther right.
-        start = Signal.like(self.address)
-        m.d.comb += start.eq(Mux(self.write_next, self.write_address, self.address))
-        banks = []
+        m.d.comb += [
+            permutation.read.eq(~self.write_next),
+            permutation.address.eq(Mux(self.write_next, self.write_address, self.address)),
+            permutation.phase.eq(self.phase),
+            permutation.stride.eq(self.stride),
+            permutation.pitch.eq(self.pitch),
+            permutation.bypass.eq(self.bypass),
+            permutation.bypass_data.eq(self.bypass_data),
+            self.activations.eq(permutation.words),
+        ]
         for number in range(self.columns):
-            bank = SinglePortMemory(width=self.lanes, depth=self.depth, style=self.style)
-            m.submodules[f"bank_{number}"] = bank
-            banks.append(bank)
-            farther = Signal(len(self.pitch) + 1, name=f"farther_{number}")
-            with m.If(~self.write_next):
-                with m.Switch(controls):
-                    for index, phase in cases:
-                        groups = self._position(index, phase, number) // self.columns
-                        with m.Case(index | phase << 1):
-                            m.d.comb += farther.eq(groups * self.pitch)
-            m.d.sync += bank.address.eq(start + farther)
-            m.d.comb += [bank.write_enable.eq(self.write_enable), bank.write_data.eq(self.write_data[number])]
-
-        # Which source each column takes: bank 0 to Q-1, or Q for the bypass.
-        for column in range(self.columns):
-            choice = Signal(range(self.columns + 1), name=f"choice_{column}")
-            with m.If(self.bypass):
-                m.d.comb += choice.eq(self.columns)
-            with m.Else():
-                with m.Switch(controls):
-                    for index, phase in cases:
-                        with m.Case(index | phase << 1):
-                            m.d.comb += choice.eq((self.strides[index] * column + phase) % self.columns)
-            for stage in range(2):
-                delayed = Signal.like(choice, name=f"choice_{column}_{stage}")
-                m.d.sync += delayed.eq(choice)
-                choice = delayed
-            with m.Switch(choice):
-                for number, bank in enumerate(banks):
-                    with m.Case(number):
-                        m.d.comb += self.activations[column].eq(bank.read_data)
-                with m.Default():
-                    m.d.comb += self.activations[column].eq(self.bypass_data[column])
+            m.submodules[f"bank_{number}"] = bank = SinglePortMemory(
+                width=self.lanes, depth=self.depth, style=self.style)
+            m.d.sync += bank.address.eq(permutation.addresses[number])
+            m.d.comb += [
+                bank.write_enable.eq(self.write_enable),
+                bank.write_data.eq(self.write_data[number]),
+                permutation.bank_data[number].eq(bank.read_data),
+            ]
         return m
-
-    def _position(self, index, phase, bank):
-        """Offset in pixels from the group's first pixel, rounded down to a multiple of Q, to this bank's pixel."""
-        stride = self.strides[index]
-        for column in range(self.columns):
-            position = stride * column + phase
-            if position % self.columns == bank:
-                return position
-        raise ValueError(f"no column reads bank {bank}")

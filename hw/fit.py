@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from itertools import product
 from math import log2
 
+from sw.compile import compile_graph
 from sw.engine import Engine
 from sw.errors import FitError
 from sw.folding import drain_for, plan_layer
 from sw.layers import chain_of_layers
-from sw.program import compile_graph
 
 from .boards import BOARDS
 from .estimate import estimate, ram_count

@@ -97,13 +97,17 @@ def write_verilog(folder, names, *, log):
     _run_yosys(commands, folder, log=log)
 
 
-def synthesise(folder, name, part, *, log):
-    """Map ``folder/name.il`` to cells of ``part`` in ``folder/name.json`` and return the ``Netlist``."""
+def synthesise(folder, name, part, *, log, multipliers=False):
+    """Map ``folder/name.il`` to cells of ``part`` in ``folder/name.json`` and return the ``Netlist``.
+
+    ``multipliers`` lets products become the part's multipliers, if it has any; otherwise they are logic.
+    """
+    wanted = " -dsp" if multipliers and part.multipliers else ""
     # A part without large RAM holds those memories in block RAM.
     no_large_ram = [] if part.large_rams else ['setattr -set ram_style "block" a:ram_style=huge']
     commands = [
         f"read_rtlil {name}.il", *no_large_ram, PREPARE,
-        f"synth_ice40 -device {part.yosys} -top {name} -json {name}.json",
+        f"synth_ice40 -device {part.yosys}{wanted} -top {name} -json {name}.json",
         f"tee -q -o {name}.stat.json stat -json",
     ]
     _run_yosys(commands, folder, log=log)

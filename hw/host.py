@@ -14,10 +14,10 @@ from hw.boards import BOARDS, find_board
 from hw.fit import choose_engine
 from hw.protocol import ProtocolError, ResultLayout, Status, decode_reply, encode_request, read_reply
 from sw import zoo
+from sw.compile import compile_graph, interface_of
 from sw.errors import CompileError, DataError
-from sw.layers import chain_of_layers
 from sw.pack import pack_image
-from sw.program import compile_graph, load_program, save_program
+from sw.program import load_program, save_program
 from sw.reference import run
 
 __all__ = ["LinkError", "ProcessTransport", "SerialTransport", "classify", "main", "read_image"]
@@ -30,6 +30,9 @@ EXPLANATIONS = {
                     "send it again",
     Status.FRAMING: "bytes were damaged or added on the line (wrong stop); check the baud rate, and send it again",
     Status.OVERRUN: "the accelerator was busy; wait for each reply before the next request",
+    Status.STORE_DAMAGED: "its weights in the flash are missing or damaged (wrong CRC); write bitstream and weights to "
+                          "the flash again, and restart the board",
+    Status.NOT_READY: "it is still loading its weights from the flash; send it again",
 }
 
 
@@ -217,9 +220,9 @@ def _run(options):
     entry = zoo.load(options.network)
     graph = entry.graph
     image = _image(options, entry)
-    layers = chain_of_layers(graph)
-    payload = pack_image(image, bits=graph.inputs.bits, flat=layers[0].source == "flat")
-    layout = ResultLayout(layers[-1].out_shape[2])
+    interface = interface_of(graph)
+    payload = pack_image(image, bits=graph.inputs.bits, flat=interface.flat)
+    layout = ResultLayout(interface.classes, interface.score_bytes)
     with tempfile.TemporaryDirectory() as folder:
         if options.simulate:
             transport = _simulated(options, graph, folder)

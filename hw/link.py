@@ -21,6 +21,8 @@ class UartLink(wiring.Component):
     After a wrong CRC the error reply follows at once. After any other error the line must first be silent for
     ``timeout`` cycles, so that the rest of a broken request is not read as another one.
 
+    While ``fault`` or ``busy`` is 1 at a request's end, good or bad, its frame is bad and the reply says why.
+
     The accelerator may stall for as long as a byte takes on the line; if it stalls longer, the request is
     refused. The host sends one request at a time. If it does not wait, good requests are still answered in order,
     but an error may be reported before the result of an earlier request, and of two errors in a row only one.
@@ -49,6 +51,10 @@ class UartLink(wiring.Component):
         To the accelerator.
     i : In(AxiStreamSignature(8))
         From the accelerator. TLAST is not looked at: a result is ``result_bytes`` transfers.
+    busy : In(1)
+        The accelerator is not ready yet: every request is answered with ``NOT_READY``.
+    fault : In(1)
+        The accelerator will never be: every request is answered with ``STORE_DAMAGED``.
 
     Raises
     ------
@@ -72,6 +78,8 @@ class UartLink(wiring.Component):
             "tx": Out(1, init=1),
             "o": Out(AxiStreamSignature(8, user_width=1)),
             "i": In(AxiStreamSignature(8)),
+            "busy": In(1),
+            "fault": In(1),
         })
 
     def elaborate(self, platform):
@@ -107,8 +115,11 @@ class UartLink(wiring.Component):
         def offer(*, last, bad):
             return [o.tvalid.eq(1), o.tlast.eq(last), o.tuser.eq(bad)]
 
+        def refuse(status):
+            m.d.sync += error.eq(Mux(self.fault, Status.STORE_DAMAGED, Mux(self.busy, Status.NOT_READY, status)))
+
         def give_up(status):
-            m.d.sync += error.eq(status)
+            refuse(status)
             m.next = "GIVE UP"
 
         def watch():
@@ -148,9 +159,11 @@ class UartLink(wiring.Component):
                     with m.If(receiver.data != STOP):
                         give_up(Status.FRAMING)
                     with m.Else():
-                        m.d.sync += offer(last=1, bad=~crc.match_detected)
-                        with m.If(~crc.match_detected):
-                            m.d.sync += [error.eq(Status.CRC), due.eq(1)]
+                        bad = ~crc.match_detected | self.fault | self.busy
+                        m.d.sync += offer(last=1, bad=bad)
+                        with m.If(bad):
+                            refuse(Status.CRC)
+                            m.d.sync += due.eq(1)
                         m.next = "START"
             with m.State("GIVE UP"):
                 with m.If(quiet & free):

@@ -143,6 +143,8 @@ class SimpleDualPortMemory(wiring.Component):
     Members
     -------
     read_address : In(range(depth))
+    read_enable : In(1)
+        While 0, ``read_data`` keeps its value.
     read_data : Out(width)
     write_address : In(range(depth))
     write_enable : In(1)
@@ -161,6 +163,7 @@ class SimpleDualPortMemory(wiring.Component):
         self.depth = depth
         super().__init__({
             "read_address": In(range(depth)),
+            "read_enable": In(1, init=1),
             "read_data": Out(width),
             "write_address": In(range(depth)),
             "write_enable": In(1),
@@ -175,6 +178,7 @@ class SimpleDualPortMemory(wiring.Component):
         write = memory.write_port()
         m.d.comb += [
             read.addr.eq(self.read_address),
+            read.en.eq(self.read_enable),
             self.read_data.eq(read.data),
             write.addr.eq(self.write_address),
             write.data.eq(self.write_data),

@@ -25,6 +25,10 @@ class Status(IntEnum):
     FRAMING = 3
     #: The accelerator did not take the frame in time.
     OVERRUN = 4
+    #: The weights in the flash have a wrong CRC: the device cannot compute anything.
+    STORE_DAMAGED = 5
+    #: The device is still loading its weights.
+    NOT_READY = 6
 
 
 class ProtocolError(ValueError):
@@ -101,18 +105,19 @@ def read_reply(read, result_bytes):
 
 @dataclass(frozen=True)
 class ResultLayout:
-    """A result: ``classes`` scores of 16 bits, low byte first, then the class."""
+    """A result: ``classes`` scores of ``score_bytes`` (2 or 4), low byte first, then the class."""
 
     classes: int
+    score_bytes: int = 2
 
     @property
     def size(self):
         """Bytes of a result."""
-        return 2 * self.classes + 1
+        return self.score_bytes * self.classes + 1
 
     def decode(self, result):
         """Scores (a list) and class of a result's bytes. Raises ``ProtocolError`` if there are not ``size``."""
         if len(result) != self.size:
             raise ProtocolError(f"the result has {len(result)} bytes, {self.classes} classes need {self.size}")
-        *scores, category = struct.unpack(f"<{self.classes}hB", result)
+        *scores, category = struct.unpack(f"<{self.classes}{'h' if self.score_bytes == 2 else 'i'}B", result)
         return scores, category

@@ -10,24 +10,25 @@ from hw.memory import SimpleDualPortMemory
 __all__ = ["ResultSender"]
 
 FRAMES = 2
-SCORE_BYTES = 2
 
 
 class ResultSender(wiring.Component):
     """Buffers the scores of two frames, so that a slow receiver does not hold up the engine at once.
 
-    A result is each class's score, 16 bits two's complement, low byte first, then one byte with the class: the lowest
-    index of the highest score. TLAST marks the class byte.
+    A result is each class's score, ``score_bytes`` bytes two's complement, lowest byte first, then one byte with the
+    class: the lowest index of the highest score. TLAST marks the class byte.
 
-    Latency: the first byte is offered 2 cycles after the frame's last score, then a byte a cycle; one cycle passes
-    between results.
+    Latency: the first byte is offered 2 cycles after the frame's last score, then a byte a cycle, whatever
+    ``score_bytes`` is; one cycle passes between results.
 
     Parameters
     ----------
     classes : int
         1 to 256.
     score_width : int
-        Bits of a score, 9 to 16.
+        Bits of a score, from 9 to those of ``score_bytes``.
+    score_bytes : int
+        2 or 4.
 
     Members
     -------
@@ -41,13 +42,16 @@ class ResultSender(wiring.Component):
     o : Out(AxiStreamSignature(8))
     """
 
-    def __init__(self, *, classes, score_width):
+    def __init__(self, *, classes, score_width, score_bytes=2):
         if not isinstance(classes, int) or not 1 <= classes <= 256:
             raise ValueError(f"ResultSender classes must be an integer from 1 to 256, not {classes!r}")
-        if not 9 <= score_width <= 16:
-            raise ValueError(f"ResultSender score_width must be from 9 to 16, not {score_width!r}")
+        if score_bytes not in (2, 4):
+            raise ValueError(f"ResultSender score_bytes must be 2 or 4, not {score_bytes!r}")
+        if not 9 <= score_width <= 8 * score_bytes:
+            raise ValueError(f"ResultSender score_width must be from 9 to {8 * score_bytes}, not {score_width!r}")
         self.classes = classes
         self.score_width = score_width
+        self.score_bytes = score_bytes
         super().__init__({
             "begin_frame": In(1),
             "score_valid": In(1),
@@ -83,6 +87,7 @@ class ResultSender(wiring.Component):
 
         index = Signal(range(self.classes + 1))
         high = Signal(signed(self.score_width - 8))
+        left = Signal(range(self.score_bytes - 1))  # bytes behind this one
         best = Signal.like(self.score)
         winner = Signal(8)
         score = memory.read_data.as_signed()
@@ -94,14 +99,16 @@ class ResultSender(wiring.Component):
             with m.State("LOW"):
                 m.d.comb += [self.o.tvalid.eq(1), self.o.tdata.eq(score[:8])]
                 with m.If(self.o.tready):
-                    m.d.sync += [high.eq(score >> 8), index.eq(index + 1)]
+                    m.d.sync += [high.eq(score >> 8), left.eq(self.score_bytes - 2), index.eq(index + 1)]
                     with m.If((index == 0) | (score > best)):
                         m.d.sync += [best.eq(score), winner.eq(index)]
                     m.next = "HIGH"
             with m.State("HIGH"):
                 m.d.comb += [self.o.tvalid.eq(1), self.o.tdata.eq(high)]
                 with m.If(self.o.tready):
-                    with m.If(index == self.classes):
+                    with m.If(left != 0):
+                        m.d.sync += [high.eq(high >> 8), left.eq(left - 1)]
+                    with m.Elif(index == self.classes):
                         m.next = "CLASS"
                     with m.Else():
                         m.next = "LOW"

@@ -6,15 +6,22 @@ happened. Python wakes a few times a frame.
 
 from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import enum, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 
-from hw.accelerator import Accelerator, Trace
+from hw.accelerator import Accelerator, Trace, WordTrace
 from hw.receiver import FrameError
+from sw.word_unit import STORE_WIDTH
 
-__all__ = ["Bench", "Pattern"]
+__all__ = ["Bench", "Pattern", "fill_cycles"]
 
 LOAD_BYTES = 8
+
+
+def fill_cycles(program):
+    """Cycles from reset in which the bench fills a store that is shared."""
+    shared = program.words is not None and program.words.shared
+    return len(program.words.store) * STORE_WIDTH // 16 if shared else 0
 
 
 class Pattern(enum.Enum, shape=2):
@@ -91,6 +98,8 @@ class Bench(wiring.Component):
     dropped : Out(8), last_error : Out(FrameError)
         Frames that were dropped, and why the last one was.
     trace : Out(Trace)
+    word_trace : Out(WordTrace)
+        Of a network with words. A store that is shared is filled first, from the first cycle after reset on.
     """
 
     def __init__(self, program, *, frames, device=None):
@@ -123,6 +132,8 @@ class Bench(wiring.Component):
             "dropped": Out(8),
             "last_error": Out(FrameError),
             "trace": Out(Trace(columns=engine.columns, lanes=engine.lanes)),
+            **({} if program.words is None else {
+                "word_trace": Out(WordTrace(columns=engine.columns, word_bits=program.words.bits))}),
         })
 
     def elaborate(self, platform):
@@ -134,7 +145,29 @@ class Bench(wiring.Component):
             m.d.sync += [self.dropped.eq(self.dropped + 1), self.last_error.eq(dut.error)]
         self._drive(m, dut)
         self._record(m, dut)
+        if self.program.words is not None:
+            wiring.connect(m, dut.word_trace, wiring.flipped(self.word_trace))
+            if self.program.words.shared:
+                self._fill(m, dut)
         return m
+
+    def _fill(self, m, dut):
+        """Fill the store, 16 bits a cycle; ``fill_cycles`` after reset it is ``loaded``."""
+        unit = self.program.words
+        contents = MemoryData(shape=STORE_WIDTH, depth=len(unit.store), init=unit.store_words())
+        m.submodules.contents = memory = Memory(contents)
+        read = memory.read_port(domain="comb")
+        address, part = Signal(range(len(unit.store) + 1)), Signal(range(STORE_WIDTH // 16))
+        m.d.comb += [
+            read.addr.eq(address),
+            dut.loaded.eq(address == len(unit.store)),
+            dut.load_enable.eq(~dut.loaded),
+            dut.load_address.eq(address),
+            dut.load_part.eq(part),
+            dut.load_data.eq(read.data.word_select(part, 16)),
+        ]
+        with m.If(~dut.loaded):
+            m.d.sync += [part.eq(part + 1), address.eq(address + (part == STORE_WIDTH // 16 - 1))]
 
     def _drive(self, m, dut):
         m.submodules.store = store = Memory(shape=8 * LOAD_BYTES, depth=self.capacity * self.words, init=[])

@@ -11,18 +11,20 @@ class Mismatch(AssertionError):
     """The hardware differs from the reference or the schedule."""
 
 
-def check_results(records, expected):
-    """Every frame's scores and class are the reference's. ``expected`` has the bytes of a result in each row."""
+def check_results(records, expected, score_bytes=2):
+    """Every frame's scores and class are the reference's. ``expected`` has the bytes of a result in each row, those of
+    a score ``score_bytes`` long.
+    """
     if len(records) != len(expected):
         raise Mismatch(f"{len(records)} results came for {len(expected)} frames")
     for frame, (record, row) in enumerate(zip(records, expected, strict=True)):
         if record.result != row.tobytes():
-            got, wanted = (_scores(data) for data in (record.result, row.tobytes()))
+            got, wanted = (_scores(data, score_bytes) for data in (record.result, row.tobytes()))
             raise Mismatch(f"frame {frame}: scores and class are {got}, the reference has {wanted}")
 
 
-def _scores(result):
-    values = np.frombuffer(result[:-1], "<i2").tolist()
+def _scores(result, score_bytes):
+    values = np.frombuffer(result[:-1], f"<i{score_bytes}").tolist()
     return f"{values} class {result[-1]}"
 
 

@@ -3,10 +3,11 @@
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from sim.bench import Pattern
+from sim.bench import Pattern, fill_cycles
 from sim.check import Mismatch, check_cycles, check_results, first_difference, unpack_maps
 from sim.driver import BenchDriver
 from sim.job import load_job, save_records
+from sim.layout import check_frame
 
 PATTERNS = [Pattern.NONE, Pattern.PERIODIC, Pattern.RANDOM]
 
@@ -25,8 +26,9 @@ async def frames(dut, gaps, stalls):
     await driver.start(share, input_pattern=Pattern[gaps].value, output_pattern=Pattern[stalls].value)
     records = await driver.results(share)
     save_records(f"frames_{gaps}_{stalls}", records)
-    check_results(records, job.expected[chosen])
-    check_cycles(records, job.program.schedule.timing)
+    check_results(records, job.expected[chosen], job.program.score_bytes)
+    timing = job.program.schedule.timing
+    check_cycles(records, timing.loaded(fill_cycles(job.program)) if fill_cycles(job.program) else timing)
     if not int(dut.ended.value) or int(dut.dropped.value):
         raise Mismatch("TLAST was not with the last byte of each result, or a good frame was dropped")
 
@@ -39,30 +41,47 @@ async def maps(dut):
     driver = BenchDriver(dut, job.program)
     await driver.reset()
     await driver.load(job.payloads[:frames])
-    writes = []
+    names = ["trace", "word_trace"][:1 + bool(job.layouts)]
+    writes = {name: [] for name in names}
 
     async def watch():
+        ports = {name: [getattr(dut, f"{name}__{member}") for member in ("valid", "layer", "address", "words")]
+                 for name in names}
         while True:
             await FallingEdge(dut.clk)
-            if dut.trace__valid.value:
-                writes.append((int(dut.trace__layer.value), int(dut.trace__address.value),
-                               int(dut.trace__words.value)))
+            for name, (valid, *members) in ports.items():
+                if valid.value:
+                    writes[name].append([int(member.value) for member in members])
 
     cocotb.start_soon(watch())
     await driver.start(frames)
     await driver.results(frames)
-    engine = job.program.engine
-    mask = (1 << engine.lanes) - 1
-    rows = [(layer, address, [words >> engine.lanes * column & mask for column in range(engine.columns)])
-            for layer, address, words in writes]
-    starts = [index for index, row in enumerate(rows) if row[0] == 0 and (index == 0 or rows[index - 1][0] != 0)]
-    if len(starts) != frames:
-        raise Mismatch(f"{len(starts)} frames were computed instead of {frames}")
-    for frame, (start, end) in enumerate(zip(starts, [*starts[1:], len(rows)], strict=True)):
-        found = unpack_maps(job.program, rows[start:end])
-        difference = first_difference(job.program, found, [layer[frame] for layer in job.maps])
+    traces = [_frames(writes[name], job.program.engine.columns, len(getattr(dut, f"{name}__words")), frames)
+              for name in names]
+    for frame in range(frames):
+        own = [trace[frame] for trace in traces]
+        maps = [layer[frame] for layer in job.maps]
+        if job.layouts:
+            check_frame(job.layouts, *own, maps, [words[frame] if len(words) else None for words in job.words],
+                        job.program)
+            continue
+        difference = first_difference(job.program, unpack_maps(job.program, own[0]), maps)
         if difference:
             raise Mismatch(f"frame {frame}: {difference}")
+
+
+def _frames(writes, columns, width, frames):
+    """A trace cut where layers or, in one layer, addresses begin again; each word is a list of its columns'."""
+    width //= columns
+    mask = (1 << width) - 1
+    rows = [(layer, address, [words >> width * column & mask for column in range(columns)])
+            for layer, address, words in writes]
+    starts = [index for index, row in enumerate(rows) if index == 0 or row[:2] <= rows[index - 1][:2]]
+    if not rows:
+        return [[] for _ in range(frames)]
+    if len(starts) != frames:
+        raise Mismatch(f"{len(starts)} frames were computed instead of {frames}")
+    return [rows[start:end] for start, end in zip(starts, [*starts[1:], len(rows)], strict=True)]
 
 
 @cocotb.test()
@@ -85,12 +104,12 @@ async def recovery(dut, fault):
         driver.records.clear()
         driver.arrivals.clear()
         await driver.start(3)
-        check_results(await driver.results(3), job.expected[:3])
+        check_results(await driver.results(3), job.expected[:3], job.program.score_bytes)
         return
     length = {"early": 5} if fault == "short" else {"late": 7}
     await driver.start(3, fault_frame=1, **length)
     records = await driver.results(2)
-    check_results(records, job.expected[[0, 2]])
+    check_results(records, job.expected[[0, 2]], program.score_bytes)
     if int(dut.dropped.value) != 1 or int(dut.last_error.value) != (1 if fault == "short" else 2):
         raise Mismatch(f"a frame that is too {fault} gave {int(dut.dropped.value)} errors, the last of kind "
                        f"{int(dut.last_error.value)}")

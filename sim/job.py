@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sim.layout import Layout, as_json, from_json
 from sw.files import write_atomic
 from sw.program import Program, load_program, save_program
 
@@ -19,12 +20,15 @@ ENVIRONMENT = "POPFORGE_JOB"
 @dataclass(frozen=True, eq=False)
 class Job:
     """Frames to run: ``payloads`` and ``expected`` are ``uint8`` arrays of a row a frame, the bytes of the input
-    stream and of the result. ``maps`` has, for each layer but the last, +-1 ``(N, H, W, C)`` of the first N frames."""
+    stream and of the result. ``maps`` has, for each layer but the last, +-1 ``(N, H, W, C)`` of the first N frames; of
+    a network with words ``words`` has the same of its words, and ``layouts`` says where both are stored."""
 
     program: Program
     payloads: np.ndarray
     expected: np.ndarray
     maps: tuple[np.ndarray, ...] = ()
+    words: tuple[np.ndarray, ...] = ()
+    layouts: tuple[Layout, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,9 @@ def save_job(folder, job):
     folder.mkdir(parents=True, exist_ok=True)
     save_program(job.program, folder / "program")
     np.savez(folder / "job.npz", payloads=job.payloads, expected=job.expected,
-             **{f"map_{index}": signs for index, signs in enumerate(job.maps)})
+             **{f"map_{index}": signs for index, signs in enumerate(job.maps)},
+             **{f"words_{index}": words for index, words in enumerate(job.words)})
+    write_atomic(folder / "layouts.json", json.dumps(as_json(job.layouts)))
     return {ENVIRONMENT: str(folder)}
 
 
@@ -51,8 +57,11 @@ def load_job():
     """The job that the environment names."""
     folder = Path(os.environ[ENVIRONMENT])
     with np.load(folder / "job.npz") as arrays:
-        maps = tuple(arrays[f"map_{index}"] for index in range(len(arrays.files) - 2))
-        return Job(load_program(folder / "program"), arrays["payloads"], arrays["expected"], maps)
+        maps, words = (
+            tuple(arrays[f"{kind}_{index}"] for index in range(sum(name.startswith(kind) for name in arrays.files)))
+            for kind in ("map", "words"))
+        layouts = tuple(from_json(json.loads((folder / "layouts.json").read_text())))
+        return Job(load_program(folder / "program"), arrays["payloads"], arrays["expected"], maps, words, layouts)
 
 
 def save_records(name, records):

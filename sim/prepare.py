@@ -3,33 +3,45 @@
 import numpy as np
 
 from sim.job import Job
+from sim.layout import layouts_of
 from sw import ir
-from sw.program import compile_graph
+from sw.compile import compile_graph
 from sw.reference import run
 
 __all__ = ["expected_result", "make_job"]
 
 
-def expected_result(scores, category):
-    """The bytes of a result: scores as 16-bit integers, low byte first, then the class."""
-    return np.asarray(scores, "<i2").tobytes() + bytes([category])
+def expected_result(scores, category, score_bytes):
+    """The bytes of a result: scores as integers of ``score_bytes`` bytes, low byte first, then the class."""
+    return np.asarray(scores, f"<i{score_bytes}").tobytes() + bytes([category])
 
 
-def make_job(graph, engine, images, *, traced=3):
+def make_job(graph, engine, images, *, traced=3, shared_store=False):
     """Compile ``graph`` (lowered) for ``engine`` and run the reference on ``images`` (``uint8 (N, H, W, C)``); the
     first ``traced`` of them keep their maps."""
-    program = compile_graph(graph, engine)
+    program = compile_graph(graph, engine, shared_store)
     result = run(graph, images)
     kept = run(graph, images[:traced], trace=True).maps
     return Job(
         program=program,
         payloads=np.array([np.frombuffer(program.image.pack(image), np.uint8) for image in images]),
         expected=np.array([
-            np.frombuffer(expected_result(scores, category), np.uint8)
+            np.frombuffer(expected_result(scores, category, program.score_bytes), np.uint8)
             for scores, category in zip(result.scores, result.classes, strict=True)
         ]),
-        maps=tuple(kept[name].astype(np.int8) for name in _results(graph)),
+        **_maps(graph, program, kept),
     )
+
+
+def _maps(graph, program, kept):
+    """Of a job: all bits and words that the engine stores, and where."""
+    if program.words is None:
+        return {"maps": tuple(kept[name].astype(np.int8) for name in _results(graph))}
+    layouts, names = layouts_of(graph, program.engine)
+    return {
+        "maps": tuple(kept[bits].astype(np.int8) for _, bits in names), "layouts": tuple(layouts),
+        "words": tuple(np.zeros(0, np.int16) if words is None else kept[words].astype(np.int16) for words, _ in names),
+    }
 
 
 def _results(graph):

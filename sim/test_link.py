@@ -2,8 +2,8 @@
 
 from hw.protocol import ResultLayout, Status, decode_reply, encode_reply, encode_request
 from sim.link import exchange
+from sw.compile import compile_graph
 from sw.engine import Engine
-from sw.program import compile_graph
 from sw.reference import run
 from tests.sw.networks import random_images, random_mlp
 
@@ -14,7 +14,7 @@ def test_replies():
     images = random_images(5, graph.inputs.shape, 2)
     wanted = run(graph, images)
     good = [encode_request(program.image.pack(image)) for image in images]
-    layout = ResultLayout(program.classes)
+    layout = ResultLayout(program.classes, program.score_bytes)
 
     def check(reply, index):
         status, result = decode_reply(reply, layout.size)

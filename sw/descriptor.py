@@ -59,6 +59,7 @@ _WORDS: _Table = (
     (("reads", 2, "word reads of a shortcut - 1"), ("around", 1, "there is a shortcut"),
      ("around_stride", 1, "the shortcut's map is twice as large"), ("keep", 1, "words are stored"),
      ("bits", 1, "bits are stored"), ("pooled", 1, "the last layer, of sums"),
+     ("late", 1, "the next record is fetched when this block is done"),
      ("last_columns", 4, "columns in use in a row's last group - 1")),
     (("around_address", 16, "word address of the shortcut's map"),),
     (("around_pitch", 16, "words of a pixel of the shortcut's map"),),

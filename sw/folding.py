@@ -47,6 +47,12 @@ class LayerPlan:
         return self.used_last % 2 * self.kernel[0] * self.kernel[1] * ((1 << self.layer.planes) - 1)
 
     @property
+    def sum_width(self) -> int:
+        """Bits of a signed accumulator that holds half of every dot product, a word's unused lanes included."""
+        largest = (self.layer.largest_sum + self.odd_words + 1) // 2
+        return max(largest, self.engine.lanes // 2).bit_length() + 1
+
+    @property
     def last_rows(self) -> int:
         """Rows in use in the last channel group."""
         return len(self.layer.weights) - (self.groups_c - 1) * self.engine.rows

@@ -9,26 +9,25 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sw import descriptor, ir
+from sw import descriptor
+from sw.constants import ConstantFormat
 from sw.engine import Engine
 from sw.errors import ArtifactError
 from sw.files import npz_bytes, write_atomic
-from sw.folding import LayerPlan, plan_layer
-from sw.layers import chain_of_layers
-from sw.pack import pack_image, pack_thresholds, pack_weights, score_width, threshold_width
-from sw.schedule import FrameTiming, LayerSchedule, Schedule, schedule_layers
+from sw.pack import pack_image
+from sw.schedule import FrameTiming, LayerSchedule, Schedule
+from sw.word_unit import STORE_WIDTH, WordUnit
 
-__all__ = ["SCHEMA", "ImageInput", "MemoryUse", "Program", "compile_graph", "load_program", "save_program"]
+__all__ = ["SCHEMA", "ImageInput", "MemoryUse", "Program", "load_program", "save_program", "score_bytes"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,8 @@ class MemoryUse:
 @dataclass(frozen=True, eq=False)
 class Program:
     """Everything an engine needs; see the module. ``layer_names`` and ``layer_shapes`` (``(H, W, C)`` of each layer's
-    result) let a trace be read.
+    result) let a trace be read. With ``words``, weights lie in their store and there are no thresholds; a layer's
+    descriptors are those of its blocks.
     """
 
     network: str
@@ -95,6 +95,12 @@ class Program:
     layer_names: tuple[str, ...]
     layer_shapes: tuple[tuple[int, int, int], ...]
     schedule: Schedule
+    words: WordUnit | None = None
+
+    @property
+    def form(self) -> descriptor.Format:
+        """Of the descriptors."""
+        return descriptor.BITS if self.words is None else descriptor.WORDS
 
     @property
     def input_bytes(self) -> int:
@@ -103,8 +109,13 @@ class Program:
 
     @property
     def result_bytes(self) -> int:
-        """Bytes of a result: two a score, one for the class."""
-        return 2 * self.classes + 1
+        """Bytes of a result: those of all scores, one for the class."""
+        return self.score_bytes * self.classes + 1
+
+    @property
+    def score_bytes(self) -> int:
+        """Bytes of a score: 2, or 4 if one can be wider."""
+        return score_bytes(self.score_width)
 
     @property
     def binary_macs(self) -> int:
@@ -125,18 +136,49 @@ class Program:
             width = image.shape[2] * image.bits
             depth = (image.shape[0] + 2 * image.padding) * (image.shape[1] + 2 * image.padding)
             pixels = MemoryUse("input", "block", width, depth, 1, image.size * image.bits)
-        uses = [
+        own = self._word_memories() if self.words is not None else (
             MemoryUse("weights", "block", weight_bits, len(self.weights), 1, weight_bits * len(self.weights)),
             MemoryUse("thresholds", "block", threshold_bits, len(self.thresholds), 1,
                       threshold_bits * len(self.thresholds)),
+        )
+        uses = [
+            *own,
             MemoryUse("program", "block", descriptor.WORD_BITS, len(self.descriptors), 1,
                       descriptor.WORD_BITS * len(self.descriptors)),
             pixels,
-            MemoryUse("results", "block", 16, 2 << (self.classes - 1).bit_length(), 1, 32 * self.classes),
-            MemoryUse("features", "large", engine.lanes, self.feature_depth, engine.columns,
-                      engine.lanes * engine.columns * self.feature_depth),
+            MemoryUse("results", "block", max(16, self.score_width), 2 << (self.classes - 1).bit_length(), 1,
+                      16 * self.score_bytes * self.classes),
+            MemoryUse("features", "large" if self.words is None else "block", engine.lanes, self.feature_depth,
+                      engine.columns, engine.lanes * engine.columns * self.feature_depth),
         ]
         return tuple(uses)
+
+    @property
+    def weight_depth(self) -> int:
+        """Addresses of weight words: of all layers, or of a block."""
+        return len(self.weights) if self.words is None else self.words.weight_depth
+
+    def _word_memories(self) -> tuple[MemoryUse, ...]:
+        """Those of an engine with words. What is fetched ahead lies in one memory for each part of a store word."""
+        unit, engine = self.words, self.engine
+        assert unit is not None
+        fetched = [
+            MemoryUse(f"{name} {part}", "block", min(STORE_WIDTH, width - start), 2 * depth, 1,
+                      2 * depth * min(STORE_WIDTH, width - start))
+            for name, width, depth in (("weights", engine.rows * engine.lanes, unit.weight_depth),
+                                       ("constants", unit.constants.width, unit.constant_depth))
+            for part, start in enumerate(range(0, width, STORE_WIDTH))
+        ]
+        fetched.append(MemoryUse("head", "block", self.score_width, max(3, self.classes), 1,
+                                 self.score_width * self.classes))
+        pairs = 2 * unit.bits * unit.depth * engine.columns
+        store = len(unit.store)
+        if unit.shared:
+            lanes = STORE_WIDTH // 16
+            return *fetched, MemoryUse("words and store", "large", 16, unit.depth + store, lanes,
+                                       pairs + STORE_WIDTH * store)
+        return (*fetched, MemoryUse("words", "block", 2 * unit.bits, unit.depth, engine.columns, pairs),
+                MemoryUse("store", "block", STORE_WIDTH, store, 1, STORE_WIDTH * store))
 
     def weight_words(self) -> list[int]:
         """The weight ROM's contents as integers."""
@@ -152,91 +194,18 @@ class Program:
         ]
 
 
-def compile_graph(graph: ir.Graph, engine: Engine) -> Program:
-    """Compile a lowered graph for an engine.
-
-    Raises ``UnsupportedLayerError`` for layers that no engine runs, and ``FitError`` if the engine's shape or the
-    program's fields cannot hold the network.
-    """
-    layers = chain_of_layers(graph)
-    schedule = schedule_layers(layers, engine)
-    plans = [plan_layer(layer, engine) for layer in layers]
-    bases, depth = _feature_bases(plans)
-    words: list[int] = []
-    weight_address = threshold_address = 0
-    for index, plan in enumerate(plans):
-        fields = _fields(plan, index == 0, bases[index], bases[index + 1], weight_address, threshold_address,
-                         plans[index - 1] if index else None, modulus=1 << (depth - 1).bit_length())
-        words += descriptor.BITS.encode(plan.layer.name, fields)
-        weight_address += plan.weight_words
-        threshold_address += plan.groups_c * engine.drain_steps
-    first = layers[0]
-    flat = first.source == "flat"
-    source = graph.nodes[0]
-    assert isinstance(source, ir.Input)  # chain_of_layers has checked it
-    return Program(
-        network=graph.name, engine=engine,
-        image=ImageInput(
-            shape=source.shape, bits=source.bits, flat=flat, kernel=first.weights.shape[1], stride=first.stride,
-            padding=first.padding, pool=first.pool, out_shape=first.out_shape[:2],
-        ),
-        descriptors=tuple(words), weights=np.concatenate([pack_weights(plan) for plan in plans]),
-        thresholds=np.concatenate([pack_thresholds(plan) for plan in plans]),
-        threshold_width=threshold_width(plans), score_width=score_width(plans[-1]),
-        sum_width=max(_sum_width(plan) for plan in plans),
-        feature_depth=depth,
-        strides=(1, 2) if any(layer.step == 2 for layer in layers if layer.source == "features") else (1,),
-        pooling=any(layer.pool > 1 for layer in layers), classes=layers[-1].out_shape[2],
-        layer_names=tuple(layer.name for layer in layers), layer_shapes=tuple(layer.out_shape for layer in layers),
-        schedule=schedule,
-    )
-
-
-def _sum_width(plan: LayerPlan) -> int:
-    """Bits of a signed accumulator that holds half of every dot product, a word's unused lanes included."""
-    largest = (plan.layer.largest_sum + plan.odd_words + 1) // 2
-    return max(largest, plan.engine.lanes // 2).bit_length() + 1
-
-
-def _feature_bases(plans: list[LayerPlan]) -> tuple[list[int], int]:
-    """Base address of each layer's input map and of the last one's (unused) output: two regions, in turn."""
-    sizes = [0, *(plan.out_depth for plan in plans)]  # map 0 is the input unit's
-    region = [max(sizes[parity::2], default=0) for parity in (0, 1)]
-    bases = [0 if index % 2 else region[1] for index in range(len(sizes))]
-    total = sum(region)
-    return bases, max(2, total)
-
-
-def _fields(plan: LayerPlan, first: bool, in_base: int, out_base: int, weights: int, thresholds: int,
-            producer: LayerPlan | None, modulus: int) -> Mapping[str, int]:
-    layer, engine = plan.layer, plan.engine
-    row_pitch = 0 if producer is None else producer.groups_x * plan.words
-    padding = layer.padding if layer.source == "features" else 0
-    shift, phase = divmod(-padding, engine.columns)
-    address = 0 if first else (in_base - padding * row_pitch + shift * plan.words) % modulus
-    row_taps = plan.kernel[1] * plan.words
-    on_map = layer.source == "features"
-    return {
-        "rows_out": layer.out_shape[0] - 1, "groups_x": plan.groups_x - 1, "groups_c": plan.groups_c - 1,
-        "pool": layer.pool - 1, "stride": layer.stride - 1,
-        "kernel_h": plan.kernel[0] - 1, "kernel_w": plan.kernel[1] - 1,
-        "in_height": layer.in_shape[0] - 1 if on_map else 0, "in_width": layer.in_shape[1] - 1 if on_map else 0,
-        "words": plan.words - 1, "planes": layer.planes - 1, "head": int(layer.is_head),
-        "padding": padding, "phase": phase, "first": int(first),
-        "image": int(not on_map), "skip": 0,
-        "cooling": (engine.rows if layer.is_head else engine.drain_steps) - 1, "address": address, "row_pitch": row_pitch, "weights": weights,
-        "row_taps": row_taps, "group_taps": plan.kernel[0] * row_taps,
-        "drain_groups": plan.groups_c - 1, "drain_pool": layer.pool**2 - 1,
-        "last_steps": -(-plan.last_rows // engine.drain) - 1, "scores": int(layer.is_head),
-        "thresholds": thresholds, "out_address": out_base,
-    }
+def score_bytes(width: int) -> int:
+    """Bytes of a score of so many bits: 2, or 4 if they are more than 16."""
+    return 2 if width <= 16 else 4
 
 
 def save_program(program: Program, folder: Path | str) -> tuple[Path, Path]:
     """Write a program to ``folder``; the same program always gives the same bytes. Returns the two paths."""
     folder = Path(folder)
+    unit = program.words
     contents = npz_bytes({
         "weights": np.packbits(program.weights, axis=1, bitorder="little"), "thresholds": program.thresholds,
+        **({} if unit is None else {"store": unit.store}),
     })
     header = {
         "schema": SCHEMA, "network": program.network, "engine": asdict(program.engine), "image": asdict(program.image),
@@ -246,6 +215,9 @@ def save_program(program: Program, folder: Path | str) -> tuple[Path, Path]:
         "classes": program.classes, "layer_names": list(program.layer_names),
         "layer_shapes": [list(shape) for shape in program.layer_shapes],
         "layers": [asdict(layer) for layer in program.schedule.layers], "timing": asdict(program.schedule.timing),
+        "words": None if unit is None else {
+            field.name: getattr(unit, field.name) for field in fields(unit) if field.name not in ("constants", "store")
+        } | {"constants": asdict(unit.constants)},
         "sha256": hashlib.sha256(contents).hexdigest(),
     }
     paths = folder / "program.json", folder / "program.npz"
@@ -273,15 +245,22 @@ def load_program(folder: Path | str) -> Program:
         raise ArtifactError(f"program {folder}: program.npz does not match the sha256 in program.json; {remedy}")
     try:
         with np.load(io.BytesIO(contents), allow_pickle=False) as arrays:
-            return _program(header, arrays["weights"], arrays["thresholds"])
+            return _program(header, arrays["weights"], arrays["thresholds"], arrays.get("store"))
     except (EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"program {folder}: lacks or misnames {error}; {remedy}") from error
 
 
-def _program(header: dict[str, Any], weights: NDArray[np.uint8], thresholds: NDArray[np.int32]) -> Program:
+def _program(header: dict[str, Any], weights: NDArray[np.uint8], thresholds: NDArray[np.int32],
+             store: NDArray[np.uint64] | None) -> Program:
     image = {**header["image"], "shape": tuple(header["image"]["shape"]),
              "out_shape": tuple(header["image"]["out_shape"])}
     engine = Engine(**header["engine"])
+    unit = header["words"]
+    if unit is not None:
+        if store is None:
+            raise KeyError("store")
+        unit = WordUnit(**{**unit, "constants": ConstantFormat(**unit["constants"]),
+                           "strides": tuple(unit["strides"])}, store=store)
     return Program(
         network=header["network"], engine=engine, image=ImageInput(**image),
         descriptors=tuple(header["descriptors"]),
@@ -291,5 +270,5 @@ def _program(header: dict[str, Any], weights: NDArray[np.uint8], thresholds: NDA
         pooling=header["pooling"], classes=header["classes"], layer_names=tuple(header["layer_names"]),
         layer_shapes=tuple(tuple(shape) for shape in header["layer_shapes"]),
         schedule=Schedule(engine=engine, layers=tuple(LayerSchedule(**layer) for layer in header["layers"]),
-                          timing=FrameTiming(**header["timing"])),
+                          timing=FrameTiming(**header["timing"])), words=unit,
     )

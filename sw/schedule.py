@@ -5,7 +5,7 @@ clock starts with its ``begin`` (cycle 0, see ``hw.control``).
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sw.descriptor import BITS, SEQUENCER_WORDS
@@ -14,7 +14,10 @@ from sw.errors import UnsupportedLayerError
 from sw.folding import LayerPlan, ceil_div, plan_layer
 from sw.layers import Layer
 
-__all__ = ["FrameTiming", "LayerSchedule", "Schedule", "schedule_layers"]
+__all__ = [
+    "BEGIN_TO_BEAT", "EDGE", "FrameTiming", "Issue", "LayerSchedule", "Schedule", "issue_beats", "schedule_layers",
+    "start_up",
+]
 
 #: From ``begin`` to the first beat: loop registers, two address stages, the beat's own registers.
 BEGIN_TO_BEAT = 4
@@ -35,7 +38,8 @@ RESULT_GAP = 2
 @dataclass(frozen=True)
 class LayerSchedule:
     """A layer's cycles. ``issue_cycles`` are beats; the stalls are cycles in which the sequencer waits for the
-    feature memory's writes, for the drain register, or for the input's windows; ``gap_cycles`` lie between the last
+    feature memory's writes, for the drain register (or post-processing), for the input's windows, or for what is
+    fetched ahead; ``gap_cycles`` lie between the last
     beat and the next layer's ``begin`` to first beat, and are charged to this layer.
     """
 
@@ -49,11 +53,12 @@ class LayerSchedule:
     input_stalls: int
     gap_cycles: int
     is_3x3: bool
+    fetch_stalls: int = 0
 
     @property
     def stall_cycles(self) -> int:
         """Cycles inside the layer without a beat."""
-        return self.write_stalls + self.drain_stalls + self.input_stalls
+        return self.write_stalls + self.drain_stalls + self.input_stalls + self.fetch_stalls
 
     @property
     def cycles(self) -> int:
@@ -79,6 +84,7 @@ class FrameTiming:
     * ``recover``: that beat to the next frame's earliest check.
     * ``result``: that beat to the first byte of the result, if no earlier result is in the way.
     * ``release``: first layer's check to the first cycle in which another frame is accepted into its buffer.
+    * ``load_to_check``: from the first cycle in which a shared store is loaded to the first layer's check.
     """
 
     beats: int
@@ -91,6 +97,11 @@ class FrameTiming:
     recover: int
     result: int
     release: int
+    load_to_check: int = 0
+
+    def loaded(self, cycle: int) -> "FrameTiming":
+        """That of an engine whose store is loaded from ``cycle`` on."""
+        return replace(self, reset_to_check=max(self.reset_to_check, cycle + self.load_to_check))
 
     def start(self, frame: int, arrived: int, starts: list[int], previous_beat: int | None) -> int:
         """First layer's check: ``arrived`` is the cycle of the frame's last input transfer, ``starts[g]`` frame g's
@@ -172,8 +183,11 @@ class Schedule:
 
 
 @dataclass
-class _Issue:
-    """A layer's beats as they are issued; cycles count from the layer's ``begin``."""
+class Issue:
+    """A layer's beats as they are issued; cycles count from the layer's ``begin``.
+
+    ``last`` is the last beat's, ``release`` that of the image's last fetch.
+    """
 
     last: int
     beats: int = 0
@@ -183,9 +197,21 @@ class _Issue:
     release: int = 0
 
 
+def start_up(issue: Issue) -> int:
+    """Cycles from a layer's begin to its first beat."""
+    return issue.last + 1 - issue.beats - issue.write_stalls - issue.drain_stalls - issue.input_stalls
+
+
+def _steps(plan: LayerPlan) -> int:
+    """Cycles in which a pass drains."""
+    return plan.engine.rows if plan.layer.is_head else plan.engine.drain_steps
+
+
 def _writes(plan: LayerPlan) -> list[list[int]]:
-    """For each channel group, the drain steps whose bits complete a feature word."""
+    """For each channel group, from a pass's last beat to the announcement of each feature word that it completes."""
     engine = plan.engine
+    if plan.layer.is_head:
+        return [[] for _ in range(plan.groups_c)]
     slots, filled, groups = engine.lanes // engine.drain, 0, []
     for group in range(plan.groups_c):
         last = group == plan.groups_c - 1
@@ -194,22 +220,26 @@ def _writes(plan: LayerPlan) -> list[list[int]]:
         for step in range(steps):
             filled += 1
             if filled == slots or (last and step == steps - 1):
-                complete.append(step)
+                complete.append(BEAT_TO_WRITE - 1 + step)
                 filled = 0
         groups.append(complete)
     return groups
 
 
-def _issue(plan: LayerPlan) -> _Issue:
-    """Walk the passes as the sequencer does."""
-    layer, engine = plan.layer, plan.engine
+def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
+    """Walk the passes as the sequencer does.
+
+    A pass drains in ``steps`` cycles; those of channel group c make feature words whose writes take the memory
+    ``writes[c]`` cycles after the pass's last beat, in ascending order.
+    """
+    layer = plan.layer
     window = layer.source == "window"
     fetch = plan.patch[0] * plan.patch[1] if window else 0
     ready = fetch + FETCH_FIRST if window else 0
-    steps = engine.rows if layer.is_head else engine.drain_steps
-    writes = [[] for _ in range(plan.groups_c)] if layer.is_head or layer.source != "features" else _writes(plan)
+    if layer.source != "features":
+        writes = [[] for _ in writes]  # beats that read the input unit need no feature memory
     blocked: deque[int] = deque()
-    state = _Issue(last=BEGIN_TO_BEAT - 1)
+    state = Issue(last=BEGIN_TO_BEAT - 1)
     pool = range(layer.pool)
     taken = 0
     for row in range(layer.out_shape[0]):
@@ -238,7 +268,7 @@ def _issue(plan: LayerPlan) -> _Issue:
                         state.last = last
                         state.beats += beats
                         if writes[group_c] and dy == dx == layer.pool - 1:
-                            blocked.extend(last + BEAT_TO_WRITE - 1 + step for step in writes[group_c])
+                            blocked.extend(last + delay for delay in writes[group_c])
     return state
 
 
@@ -261,19 +291,18 @@ def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
     if not layers:
         raise UnsupportedLayerError(["the network has no layers"])
     plans = [plan_layer(layer, engine) for layer in layers]
-    issues = [_issue(plan) for plan in plans]
+    issues = [issue_beats(plan, _steps(plan), _writes(plan)) for plan in plans]
     begin = BITS.drain_words + 1  # from a layer's check to its begin
     rows = []
     for plan, issue in zip(plans, issues, strict=True):
         layer = plan.layer
         gap = _recover(plan) + begin
-        start_up = issue.last + 1 - issue.beats - issue.write_stalls - issue.drain_stalls - issue.input_stalls
         rows.append(LayerSchedule(
             name=layer.name,
             kind="dense" if layer.source == "flat" or layer.weights.shape[1:3] == layer.in_shape[:2] else "conv",
             binary_macs=layer.binary_macs, ideal_cycles=layer.binary_macs / engine.synapses_per_cycle,
             issue_cycles=issue.beats, write_stalls=issue.write_stalls, drain_stalls=issue.drain_stalls,
-            input_stalls=issue.input_stalls, gap_cycles=gap - 1 + start_up, is_3x3=layer.is_3x3,
+            input_stalls=issue.input_stalls, gap_cycles=gap - 1 + start_up(issue), is_3x3=layer.is_3x3,
         ))
     body = sum(begin + issue.last + _recover(plan) for plan, issue in zip(plans[:-1], issues[:-1], strict=True))
     head, first = plans[-1], plans[0]
@@ -291,5 +320,4 @@ def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
 
 def _recover(plan: LayerPlan) -> int:
     """From a layer's last beat to the next layer's earliest check."""
-    steps = plan.engine.rows if plan.layer.is_head else plan.engine.drain_steps
-    return max(SEQUENCER_WORDS + 1, BEAT_TO_WRITE + steps)
+    return max(SEQUENCER_WORDS + 1, BEAT_TO_WRITE + _steps(plan))

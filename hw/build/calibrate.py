@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from sw import zoo
+from sw.compile import compile_graph
 from sw.engine import Engine
-from sw.program import compile_graph
 
 from .. import flow
 from ..board_top import BoardTop, board_pins
@@ -45,8 +45,8 @@ def measure(network, board, rows, columns, lanes, drain):
         folder = Path(name)
         log = folder / "log"
         flow.write_rtlil(BoardTop(program, board), folder, "design")
-        flow.synthesise(folder, "design", board.part, log=log)
-        pins = flow.pin_constraints(board_pins(board), clock="clock", clock_mhz=board.oscillator_mhz)
+        flow.synthesise(folder, "design", board.part, log=log, multipliers=program.words is not None)
+        pins = flow.pin_constraints(board_pins(board, program), clock="clock", clock_mhz=board.oscillator_mhz)
         (folder / "design.pcf").write_text(pins)
         cells = flow.count_cells(folder, "design", board, log=log)
     return cells["ICESTORM_LC"][0], logic_terms(program)

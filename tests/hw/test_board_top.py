@@ -10,8 +10,8 @@ from amaranth.sim import Simulator
 from hw.board_top import BoardTop, SerialAccelerator, board_pins
 from hw.boards import BOARDS
 from hw.protocol import ResultLayout, Status, decode_reply, encode_request
+from sw.compile import compile_graph
 from sw.engine import Engine
-from sw.program import compile_graph
 from sw.reference import run
 
 DIVISOR = 4
@@ -28,7 +28,7 @@ def test_every_port_has_a_pin(program, name):
     top = rtlil.convert(BoardTop(program, board), name="design").split("module \\design\n")[1].split("\nend\n")[0]
     ports = re.findall(r"wire width (\d+) (?:input|output) \d+ +\\(\w+)", top)
     bits = {f"{port}[{index}]" if port == "leds" else port for width, port in ports for index in range(int(width))}
-    pins = board_pins(board)
+    pins = board_pins(board, program)
     assert set(pins) == bits
     assert len(set(pins.values())) == len(pins)
 
@@ -94,7 +94,7 @@ class Line:
 def test_images_through_the_serial_line(program, tiny_mlp):
     images = np.random.default_rng(3).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
     expected = run(tiny_mlp, images)
-    layout = ResultLayout(program.classes)
+    layout = ResultLayout(program.classes, program.score_bytes)
     dut = SerialAccelerator(program=program, divisor=DIVISOR)
     line = Line(dut)
 

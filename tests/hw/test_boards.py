@@ -35,6 +35,15 @@ def test_pins_are_those_of_amaranth_boards(name):
     assert {board.leds_inverted} == {invert for _, invert in leds}
     if board.button is not None:
         assert ([board.button], True) == pins(platform, "button")
+    if board.flash is not None:
+        names = {"cs_n": "cs", "sck": "clk", "mosi": "copi", "miso": "cipo"}
+        for field, signal in names.items():
+            assert ([getattr(board.flash, field)], field == "cs_n") == pins(platform, "spi_flash_1x", signal=signal)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_flash_where_there_are_large_rams_to_fill(name):
+    assert (BOARDS[name].flash is not None) == (BOARDS[name].part.large_rams > 0)
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -43,7 +43,8 @@ def test_layers(form, count, share, seed):
             earliest = max(issued + SEQUENCER_WORDS + 1, drained + 1)
             wait = {"frame": earliest + choose.randint(-5, 10), "room": earliest + choose.randint(-5, 10),
                     "weights": earliest + choose.randint(-9, 6)}
-            check = max(earliest, wait["weights"], wait["frame"] if values["first"] else 0, wait["room"] if values["head"] else 0)
+            check = max(earliest, wait["weights"], wait["frame"] if values["first"] else 0,
+                        wait["room"] if values["head"] else 0)
             begin = check + form.drain_words + 1
             previous = layers[number % count - 1]
             while cycle < begin:

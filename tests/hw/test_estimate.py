@@ -13,8 +13,8 @@ from hw.build.calibrate import ARRAYS, fit_coefficients, measure
 from hw.estimate import BLOCK_RAM_SHAPE, CALIBRATION, COEFFICIENTS, ERROR, estimate, memory_needs, ram_count
 from hw.memory import Rom, SimpleDualPortMemory, SinglePortMemory
 from sw import zoo
+from sw.compile import compile_graph
 from sw.engine import Engine
-from sw.program import compile_graph
 
 
 @pytest.mark.parametrize(("width", "depth", "shape", "count"), [

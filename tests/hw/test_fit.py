@@ -9,11 +9,11 @@ from hw import fit
 from hw.boards import BOARDS
 from hw.estimate import estimate
 from hw.fit import choose_engine
+from sw.compile import compile_graph
 from sw.engine import Engine
 from sw.errors import FitError
 from sw.folding import drain_for
 from sw.layers import chain_of_layers
-from sw.program import compile_graph
 
 BOARD = BOARDS["ice40"]
 

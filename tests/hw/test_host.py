@@ -66,12 +66,17 @@ def test_no_reply_or_a_damaged_one(reply, message):
 
 @pytest.mark.parametrize(("status", "words"), [
     (Status.CRC, "send it again"), (Status.TIMEOUT, "send it again"), (Status.FRAMING, "check the baud rate"),
-    (Status.OVERRUN, "wait for each reply"),
+    (Status.OVERRUN, "wait for each reply"), (Status.STORE_DAMAGED, "write bitstream and weights to the flash again"),
+    (Status.NOT_READY, "still loading its weights"),
 ])
 def test_refused(status, words):
     with link_error("the device refused the image: ") as caught:
         classify(Device(lambda request: encode_reply(status)), b"image", LAYOUT)
     assert words in str(caught.value)
+
+
+def test_every_error_is_explained():
+    assert set(host.EXPLANATIONS) == set(Status) - {Status.OK}
 
 
 def test_port_that_is_not_there():

@@ -237,6 +237,62 @@ def test_accelerator_that_takes_one_byte_in_the_time_of_one(phase):
     bench.run(testbench, take)
 
 
+#: What is sent while the store is not there; a silence follows each, for those that break off.
+REQUESTS = {
+    "good": (good(A), None), "wrong CRC": (changed(A, 6, 0), Status.CRC),
+    "wrong STOP": (changed(A, 8, 0), Status.FRAMING), "byte lost": (without(A, 4), Status.TIMEOUT),
+    "low stop bit": (low_stop(A, 3), Status.FRAMING),
+}
+
+
+@pytest.mark.parametrize("request_name", REQUESTS)
+@pytest.mark.parametrize(("busy", "fault", "status"), [
+    (1, 0, Status.NOT_READY), (0, 1, Status.STORE_DAMAGED), (1, 1, Status.STORE_DAMAGED),
+])
+def test_without_a_store(busy, fault, status, request_name):
+    """Every request is refused, good or bad, again and again; afterwards all is as before."""
+    request, error = REQUESTS[request_name]
+    bench = Bench()
+
+    async def testbench(ctx):
+        ctx.set(bench.dut.o.tready, 1)
+        ctx.set(bench.dut.busy, busy)
+        ctx.set(bench.dut.fault, fault)
+        for event in (request, wait(), request, wait()):
+            await event(bench, ctx)
+        assert bench.replies() == 2 * [(status, b"")]
+        assert [bad for _, bad in bench.frames] == [True, True]
+        ctx.set(bench.dut.busy, 0)
+        ctx.set(bench.dut.fault, 0)
+        bench.frames.clear()
+        bench.line.received.clear()
+        for event in (request, wait(), good(B), wait()):
+            await event(bench, ctx)
+        check(bench, [error or A, B])
+
+    bench.run(testbench)
+
+
+@pytest.mark.parametrize(("ready_at", "outcome"), [(8, A), (9, Status.NOT_READY)])
+def test_store_complete_in_mid_request(ready_at, outcome):
+    """A request is judged at its end."""
+    bench = Bench()
+
+    async def testbench(ctx):
+        ctx.set(bench.dut.o.tready, 1)
+        ctx.set(bench.dut.busy, 1)
+        frame = encode_request(A)
+        await bench.line.send(ctx, frame[:ready_at])
+        await ctx.tick().repeat(DIVISOR)
+        ctx.set(bench.dut.busy, 0)
+        await bench.line.send(ctx, frame[ready_at:])
+        for event in (wait(), good(B), wait()):
+            await event(bench, ctx)
+        check(bench, [outcome, B])
+
+    bench.run(testbench)
+
+
 def test_error_overtakes_a_result():
     """What a host risks that does not wait: both are answered, the later one first."""
     bench = Bench(delay=20 * BYTE)

@@ -89,21 +89,37 @@ def test_simple_dual_port(width, depth, seed):
     dut = SimpleDualPortMemory(width=width, depth=depth)
 
     async def testbench(ctx):
-        contents = {}
+        contents, legal = {}, None
         for cycle in range(200):
             word, write = choose.getrandbits(width), cycle < depth or choose.random() < 0.5
             written = cycle if cycle < depth else choose.randrange(depth)
-            read = choose.randrange(depth)
+            read, enable = choose.randrange(depth), cycle == 0 or choose.random() < 0.7
             ctx.set(dut.write_address, written)
             ctx.set(dut.write_data, word)
             ctx.set(dut.write_enable, write)
             ctx.set(dut.read_address, read)
+            ctx.set(dut.read_enable, enable)
             await ctx.tick()
-            if read in contents:
-                legal = {contents[read]} | ({word} if write and written == read else set())
+            if enable:
+                legal = {contents[read]} if read in contents else None
+                if legal and write and written == read:
+                    legal.add(word)
+            if legal:
                 assert ctx.get(dut.read_data) in legal
             if write:
                 contents[written] = word
+
+    simulate(dut, testbench)
+
+
+def test_simple_dual_port_reads_unless_told():
+    dut = SimpleDualPortMemory(width=8, depth=4)
+
+    async def testbench(ctx):
+        ctx.set(dut.write_enable, 1)
+        ctx.set(dut.write_data, 9)
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.read_data) == 9
 
     simulate(dut, testbench)
 

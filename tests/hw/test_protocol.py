@@ -59,13 +59,21 @@ def test_reply_round_trip(status):
 
 
 def test_example_of_the_document():
-    rows = dict(re.findall(r"^    (request|reply|wrong CRC) +([0-9A-F ]+)$", DOCUMENT.read_text(), re.MULTILINE))
-    request, reply, wrong = (bytes.fromhex(rows[name]) for name in ("request", "reply", "wrong CRC"))
+    rows = dict(re.findall(r"^    (request|reply|wrong CRC|damaged) +([0-9A-F ]+)$", DOCUMENT.read_text(),
+                           re.MULTILINE))
+    request, reply, wrong, damaged = (bytes.fromhex(rows[name]) for name in (
+        "request", "reply", "wrong CRC", "damaged"))
     layout = ResultLayout(2)
     assert decode_request(request, 4) == bytes([1, 2, 3, 4])
     assert decode_reply(reply, layout.size) == (Status.OK, struct.pack("<hhB", -7, 300, 1))
     assert layout.decode(decode_reply(reply, layout.size)[1]) == ([-7, 300], 1)
     assert decode_reply(wrong, layout.size) == (Status.CRC, b"")
+    assert decode_reply(damaged, layout.size) == (Status.STORE_DAMAGED, b"")
+
+
+def test_document_has_every_status():
+    codes = re.findall(r"^\| (\d) \|", DOCUMENT.read_text().split("| status | meaning")[1], re.MULTILINE)
+    assert codes == [str(int(status)) for status in Status]
 
 
 def test_every_single_damage_is_found():
@@ -87,7 +95,7 @@ def test_every_single_damage_is_found():
     (b"\x00" + encode_reply(0, b"abc")[1:], "the reply starts with 0x00, not with 0xA5"),
     (encode_reply(0, b"abc")[:-1] + b"\x00", "the reply ends with 0x00, not with 0x5A"),
     (b"\xA5\x00abc\x00\x00\x5A", "the reply has CRC 0x0000, its content 0xA437: bytes were damaged"),
-    (encode_reply(9), "the reply has status 9, known are 0 to 4"),
+    (encode_reply(9), "the reply has status 9, known are 0 to 6"),
 ])
 def test_damaged_replies(frame, message):
     with pytest.raises(ProtocolError, match=f"^{re.escape(message)}$"):

@@ -11,9 +11,9 @@ SCORE_TO_RESULT = 2
 RESULT_GAP = 2
 
 
-def result_of(scores):
+def result_of(scores, score_bytes=2):
     """The bytes of a result."""
-    data = b"".join(score.to_bytes(2, "little", signed=True) for score in scores)
+    data = b"".join(score.to_bytes(score_bytes, "little", signed=True) for score in scores)
     return [*data, scores.index(max(scores))]
 
 
@@ -38,15 +38,16 @@ def simulate(dut, *testbenches):
     simulator.run()
 
 
-@pytest.mark.parametrize(("classes", "width", "frames", "seed"), [
-    (1, 9, 6, 1), (2, 9, 10, 2), (3, 16, 10, 3), (10, 12, 10, 4), (16, 10, 5, 5), (256, 16, 2, 6),
+@pytest.mark.parametrize(("classes", "width", "score_bytes", "frames", "seed"), [
+    (1, 9, 2, 6, 1), (2, 9, 2, 10, 2), (3, 16, 2, 10, 3), (10, 12, 2, 10, 4), (16, 10, 2, 5, 5), (256, 16, 2, 2, 6),
+    (1, 32, 4, 6, 7), (3, 17, 4, 10, 8), (10, 32, 4, 10, 9), (4, 9, 4, 10, 10), (10, 25, 4, 10, 11),
 ])
 @pytest.mark.parametrize("stalls", [0, 0.5])
 @pytest.mark.parametrize("pace", [1, 0.1])
-def test_results(classes, width, frames, seed, stalls, pace):
+def test_results(classes, width, score_bytes, frames, seed, stalls, pace):
     choose = random.Random(seed)
     scores = frames_of(choose, classes, width, frames)
-    dut = ResultSender(classes=classes, score_width=width)
+    dut = ResultSender(classes=classes, score_width=width, score_bytes=score_bytes)
     last_score = []  # by frame: its cycle, from the engine's side to the receiver's
 
     async def engine(ctx):
@@ -85,7 +86,7 @@ def test_results(classes, width, frames, seed, stalls, pace):
             cycle += 1
 
         for number, row in enumerate(scores):
-            wanted = result_of(row)
+            wanted = result_of(row, score_bytes)
             while len(last_score) <= number or cycle < max(last_score[number] + SCORE_TO_RESULT, free):
                 ctx.set(dut.o.tready, choose.randrange(2))
                 assert not ctx.get(dut.o.tvalid), cycle
@@ -144,6 +145,8 @@ def test_two_results_wait():
     ({"classes": 2.0}, r"^ResultSender classes must be an integer from 1 to 256, not 2.0$"),
     ({"score_width": 8}, r"^ResultSender score_width must be from 9 to 16, not 8$"),
     ({"score_width": 17}, r"^ResultSender score_width must be from 9 to 16, not 17$"),
+    ({"score_width": 33, "score_bytes": 4}, r"^ResultSender score_width must be from 9 to 32, not 33$"),
+    ({"score_bytes": 3}, r"^ResultSender score_bytes must be 2 or 4, not 3$"),
 ])
 def test_sizes_that_no_sender_has(options, message):
     with pytest.raises(ValueError, match=message):

@@ -9,9 +9,9 @@ from amaranth.sim import Simulator
 
 from hw.passes import PassSequencer
 from hw.taps import TapSequencer
+from sw.compile import compile_graph
 from sw.descriptor import BITS
 from sw.engine import Engine
-from sw.program import compile_graph
 from tests.sw.networks import random_cnn, random_mlp
 
 BEGIN_TO_BEAT = 4

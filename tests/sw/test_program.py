@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from sw import ir
-from sw.descriptor import BITS
+from sw.compile import compile_graph
 from sw.engine import Engine
 from sw.errors import ArtifactError, CompileError, FitError, UnsupportedLayerError
 from sw.layers import chain_of_layers
-from sw.program import compile_graph, load_program, save_program
+from sw.program import load_program, save_program
 from sw.reference import run
 from sw.schedule import schedule_layers
+from tests.sw.interpreter import Interpreter, descriptors
 from tests.sw.networks import random_cnn, random_images, random_mlp
 
 NETWORKS = {
@@ -31,112 +32,6 @@ NETWORKS = {
     "vector, more rows than channels": (random_mlp(5, (16, 5, 3)), Engine(8, 1, 32, 8)),
     "scores only": (random_mlp(8, (21, 3)), Engine(2, 3, 8)),
 }
-
-
-def descriptors(program):
-    words = program.descriptors
-    return [BITS.decode(words[start:start + BITS.words]) for start in range(0, len(words), BITS.words)]
-
-
-class Interpreter:
-    """Runs a program's descriptors as docs/architecture.md says, a pass at a time, with Python integers."""
-
-    def __init__(self, program):
-        self.program = program
-        self.engine = program.engine
-        self.weights = program.weights.reshape(-1, self.engine.rows, self.engine.lanes)
-        self.addresses = 1 << (program.feature_depth - 1).bit_length()
-        self.features = np.zeros((self.engine.columns, self.addresses, self.engine.lanes), int)
-
-    def run(self, image):
-        """Scores of an 8-bit image."""
-        self.image = image.astype(int) >> (8 - self.program.image.bits)
-        scores = []
-        for fields in descriptors(self.program):
-            scores = self._layer(fields)
-        return scores
-
-    def _layer(self, f):
-        engine, scores = self.engine, []
-        write_address = f["out_address"]
-        for row in range(f["rows_out"] + 1):
-            for group_x in range(f["groups_x"] + 1):
-                word = [[] for _ in range(engine.columns)]
-                for group_c in range(f["groups_c"] + 1):
-                    window = np.zeros((engine.rows, engine.columns), bool)
-                    for dy in range(f["pool"] + 1):
-                        for dx in range(f["pool"] + 1):
-                            values = self._values(f, row, group_x, group_c, dy, dx)
-                            window |= values >= 0
-                    last = group_c == f["groups_c"]
-                    if f["scores"]:
-                        scores += values[:, 0].tolist()
-                        continue
-                    for step in range(f["last_steps"] + 1 if last else engine.drain_steps):
-                        end = last and step == f["last_steps"]
-                        rows = range(step * engine.drain, (step + 1) * engine.drain)
-                        for column, bits in enumerate(word):
-                            bits += [int(window[index, column]) for index in rows]
-                        if len(word[0]) == engine.lanes or end:
-                            for column, bits in enumerate(word):
-                                stored = [0] * (engine.lanes - len(bits)) + bits
-                                self.features[column, write_address] = stored
-                                bits.clear()
-                            write_address += 1
-        return scores[:self.program.classes]
-
-    def _values(self, f, row, group_x, group_c, dy, dx):
-        engine = self.engine
-        sums = np.zeros((engine.rows, engine.columns), int)
-        for plane in range(f["planes"] + 1):
-            sums *= 2
-            for address, activations, enabled in self._beats(f, row, group_x, dy, dx, plane):
-                weights = self.weights[address + group_c * f["group_taps"]]
-                matches = (weights[:, None] == activations[None]).sum(axis=2)
-                sums += np.where(enabled, matches - engine.lanes // 2, 0)
-        wanted = sums[:f["last_steps"] * engine.drain + 1] if group_c == f["groups_c"] else sums
-        assert np.abs(wanted).max() < 1 << (self.program.sum_width - 1)
-        first = f["thresholds"] + group_c * engine.drain_steps
-        thresholds = self.program.thresholds[first:first + engine.drain_steps].reshape(-1)
-        return 2 * sums - thresholds[:, None]
-
-    def _beats(self, f, row, group_x, dy, dx, plane):
-        """(weight address, activations of each column, which columns count) of a pass and plane."""
-        engine = self.engine
-        stride, step = f["stride"] + 1, (f["stride"] + 1) * (f["pool"] + 1)
-        top = row * step + dy * stride
-        lefts = [(group_x * engine.columns + column) * step + dx * stride for column in range(engine.columns)]
-        if f["image"]:
-            windows = np.array([self._window(f, top, left, plane) for left in lefts])
-            for word in range(f["words"] + 1):
-                yield f["weights"] + word, windows[:, word], np.ones(engine.columns, bool)
-            return
-        for ky in range(f["kernel_h"] + 1):
-            for kx in range(f["kernel_w"] + 1):
-                inside = [0 <= top + ky - f["padding"] <= f["in_height"]
-                          and 0 <= left + kx - f["padding"] <= f["in_width"] for left in lefts]
-                for word in range(f["words"] + 1):
-                    read = np.zeros((engine.columns, engine.lanes), int)
-                    for column, left in enumerate(lefts):
-                        groups, bank = divmod(f["phase"] + left + kx, engine.columns)
-                        address = f["address"] + (top + ky) * f["row_pitch"] + groups * (f["words"] + 1) + word
-                        if inside[column]:
-                            read[column] = self.features[bank, address % self.addresses]
-                    yield f["weights"] + ky * f["row_taps"] + kx * (f["words"] + 1) + word, read, np.array(inside)
-
-    def _window(self, f, top, left, plane):
-        """The words of one window's bit plane; pixels that the image lacks are black."""
-        image, lanes = self.program.image, self.engine.lanes
-        if image.flat:
-            bits = self.image.reshape(-1)
-        else:
-            margin = self.engine.columns * image.stride * image.pool
-            padded = np.pad(self.image, [(image.padding, image.padding + margin)] * 2 + [(0, 0)])
-            bits = padded[top:top + image.kernel, left:left + image.kernel].reshape(-1)
-            bits = bits >> (f["planes"] - plane) & 1
-        words = np.zeros((f["words"] + 1) * lanes, int)
-        words[:len(bits)] = bits
-        return words.reshape(-1, lanes)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -256,8 +151,8 @@ DAMAGE = {
     "half an npz": (lambda folder: truncate(folder, "program.npz"), r"program.npz does not match the sha256"),
     "other hash": (lambda folder: change_header(folder, sha256="0" * 64), r"program.npz does not match the sha256"),
     "no hash": (lambda folder: change_header(folder, sha256="gone"), r"program.npz does not match the sha256"),
-    "other schema": (lambda folder: change_header(folder, schema=2), r"schema 2, this version reads 1"),
-    "no schema": (lambda folder: change_header(folder, schema="gone"), r"schema None, this version reads 1"),
+    "other schema": (lambda folder: change_header(folder, schema=1), r"schema 1, this version reads 2"),
+    "no schema": (lambda folder: change_header(folder, schema="gone"), r"schema None, this version reads 2"),
     "no classes": (lambda folder: change_header(folder, classes="gone"), r"lacks or misnames 'classes'"),
     "unknown timing": (lambda folder: change_header(folder, timing={"speed": 1}), r"lacks or misnames .*'speed'"),
 }

@@ -1,0 +1,105 @@
+"""From a lowered graph to a program for an engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sw import descriptor, ir
+from sw.engine import Engine
+from sw.folding import LayerPlan, plan_layer
+from sw.layers import chain_of_layers
+from sw.pack import pack_thresholds, pack_weights, score_width, threshold_width
+from sw.program import ImageInput, Program, score_bytes
+from sw.residual.layers import has_words, word_network
+from sw.residual.program import compile_words
+from sw.residual.schedule import head_score_width
+from sw.schedule import schedule_layers
+from sw.sequencer import sequencer_fields
+
+__all__ = ["Interface", "compile_graph", "interface_of"]
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a host must know of a network: whether it takes packed 1-bit values, its classes, and a score's bytes."""
+
+    flat: bool
+    classes: int
+    score_bytes: int
+
+
+def interface_of(graph: ir.Graph) -> Interface:
+    """Of a lowered graph, whatever the engine. Raises ``UnsupportedLayerError`` as ``compile_graph``."""
+    if has_words(graph):
+        head = word_network(graph).head
+        return Interface(False, len(head.weights), score_bytes(head_score_width(head)))
+    layers = chain_of_layers(graph)
+    return Interface(layers[0].source == "flat", layers[-1].out_shape[2], 2)
+
+
+def compile_graph(graph: ir.Graph, engine: Engine, shared_store: bool = False) -> Program:
+    """Compile a lowered graph for an engine.
+
+    ``shared_store`` puts the weights of a network with words into the part's large RAMs, beside the words; they are
+    loaded at start. Otherwise, and in a network without words, they come with the bitstream.
+
+    Raises ``UnsupportedLayerError`` for layers that no engine runs, and ``FitError`` if the engine's shape or the
+    program's fields cannot hold the network.
+    """
+    return compile_words(graph, engine, shared_store) if has_words(graph) else _compile_chain(graph, engine)
+
+
+def _compile_chain(graph: ir.Graph, engine: Engine) -> Program:
+    layers = chain_of_layers(graph)
+    schedule = schedule_layers(layers, engine)
+    plans = [plan_layer(layer, engine) for layer in layers]
+    bases, depth = _feature_bases(plans)
+    words: list[int] = []
+    weight_address = threshold_address = 0
+    for index, plan in enumerate(plans):
+        cooling = engine.rows if plan.layer.is_head else engine.drain_steps
+        sequencer = sequencer_fields(
+            plan, first=index == 0, source=bases[index], pixel_words=plan.words,
+            groups_x=plans[index - 1].groups_x, depth=depth, weights=weight_address, cooling=cooling)
+        words += descriptor.BITS.encode(plan.layer.name, {
+            **sequencer, **_drain_fields(plan, thresholds=threshold_address, out=bases[index + 1])})
+        weight_address += plan.weight_words
+        threshold_address += plan.groups_c * engine.drain_steps
+    first = layers[0]
+    flat = first.source == "flat"
+    source = graph.inputs
+    return Program(
+        network=graph.name, engine=engine,
+        image=ImageInput(
+            shape=source.shape, bits=source.bits, flat=flat, kernel=first.weights.shape[1], stride=first.stride,
+            padding=first.padding, pool=first.pool, out_shape=first.out_shape[:2],
+        ),
+        descriptors=tuple(words), weights=np.concatenate([pack_weights(plan) for plan in plans]),
+        thresholds=np.concatenate([pack_thresholds(plan) for plan in plans]),
+        threshold_width=threshold_width(plans), score_width=score_width(plans[-1]),
+        sum_width=max(plan.sum_width for plan in plans),
+        feature_depth=depth,
+        strides=(1, 2) if any(layer.step == 2 for layer in layers if layer.source == "features") else (1,),
+        pooling=any(layer.pool > 1 for layer in layers), classes=layers[-1].out_shape[2],
+        layer_names=tuple(layer.name for layer in layers), layer_shapes=tuple(layer.out_shape for layer in layers),
+        schedule=schedule,
+    )
+
+
+def _feature_bases(plans: list[LayerPlan]) -> tuple[list[int], int]:
+    """Base address of each layer's input map and of the last one's (unused) output: two regions, in turn."""
+    sizes = [0, *(plan.out_depth for plan in plans)]  # map 0 is the input unit's
+    region = [max(sizes[parity::2], default=0) for parity in (0, 1)]
+    bases = [0 if index % 2 else region[1] for index in range(len(sizes))]
+    total = sum(region)
+    return bases, max(2, total)
+
+
+def _drain_fields(plan: LayerPlan, *, thresholds: int, out: int) -> Mapping[str, int]:
+    layer = plan.layer
+    return {
+        "drain_groups": plan.groups_c - 1, "drain_pool": layer.pool**2 - 1,
+        "last_steps": -(-plan.last_rows // plan.engine.drain) - 1, "scores": int(layer.is_head),
+        "thresholds": thresholds, "out_address": out,
+    }

@@ -1,0 +1,367 @@
+"""A residual network as the engine sees it: convolutions, each with what its sums become, and a pooled head.
+
+The nodes behind a convolution are taken together if they are, in this order and each at most once: a selection that
+repeats channels, an ``Affine``, another such selection, an ``Add`` with a shortcut, then a ``Clip`` or a PReLU with its
+shifts. Whatever else a network has is refused here, all at once, by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw import ir
+from sw.errors import UnsupportedLayerError
+from sw.ir.ranges import signed_limits
+
+__all__ = ["SLOPE_SHIFT", "PooledLayer", "Shortcut", "Slopes", "WordLayer", "WordNetwork", "has_words", "word_network"]
+
+#: Bits behind the point of a slope, in hardware.
+SLOPE_SHIFT = 10
+#: The hardware's multipliers take factors of so many bits.
+GAIN_BITS = 16
+
+_Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shortcut:
+    """Words of the layer numbered ``source``, added to those of another.
+
+    ``kind`` is ``"same"``, ``"subsample"`` (each second row and column) or ``"average"`` (2 x 2). ``channels`` has the
+    source's channel for each of the result's, -1 for none.
+    """
+
+    source: int
+    kind: str
+    channels: _Integers
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """``after + (slope * (v + before)) >> SLOPE_SHIFT``, ``slope`` by the sign of the first sum: a PReLU's parts."""
+
+    before: _Integers
+    positive: _Integers
+    negative: _Integers
+    after: _Integers
+
+
+@dataclass(frozen=True, eq=False)
+class WordLayer:
+    """One convolution and its post-processing.
+
+    ``inputs`` is the number of the layer whose bits it takes, ``None`` for the image. ``gain`` and ``offset`` of the
+    ``Affine``, the rounding half in the latter, are of each channel of the result; the first of these with the same
+    accumulator lie ``accumulators`` apart. ``words`` and ``bits`` name the nodes whose values are stored; ``bits`` with
+    ``thresholds`` is ``None`` if only words are taken, and ``keep`` is false if only bits are.
+    """
+
+    name: str
+    conv: ir.Conv
+    inputs: int | None
+    planes: int
+    in_shape: ir.Shape
+    out_shape: ir.Shape
+    gain: _Integers
+    offset: _Integers
+    shift: int | None
+    shortcut: Shortcut | None
+    slopes: Slopes | None
+    clip: tuple[int, int] | None
+    words: str
+    bits: str | None
+    thresholds: _Integers | None
+    keep: bool
+    binary_macs: int
+
+    @property
+    def accumulators(self) -> int:
+        """Output channels of the convolution."""
+        return len(self.conv.weights)
+
+    @property
+    def tiles(self) -> int:
+        """Channels that an accumulator makes."""
+        return self.out_shape[2] // self.accumulators
+
+    @property
+    def odd_words_matter(self) -> bool:
+        """Whether padded taps are skipped."""
+        return self.conv.padding > 0 and self.inputs is not None
+
+
+@dataclass(frozen=True, eq=False)
+class PooledLayer:
+    """Scores from the sums of layer ``inputs``' words: ``offsets + weights * ((sum + half) >> reduce)``.
+
+    ``weights`` are odd integers of 8 bits, ``(classes, C)``.
+    """
+
+    name: str
+    inputs: int
+    in_shape: ir.Shape
+    weights: _Integers
+    offsets: _Integers
+    reduce: int
+    reach: int
+    macs: int
+
+
+@dataclass(frozen=True, eq=False)
+class WordNetwork:
+    """All layers. Every word has ``word_bits`` bits, and within them lies between ``low`` and ``high``."""
+
+    name: str
+    image: ir.Input
+    layers: tuple[WordLayer, ...]
+    head: PooledLayer
+    word_bits: int
+    low: int
+    high: int
+    shift: int
+
+    @property
+    def bends(self) -> bool:
+        """Whether any layer has slopes."""
+        return any(layer.slopes for layer in self.layers)
+
+
+def has_words(graph: ir.Graph) -> bool:
+    """Whether a lowered graph has words of several bits between its layers."""
+    return any(isinstance(node, ir.Affine | ir.Add | ir.Slopes | ir.GlobalSum) for node in graph.nodes)
+
+
+def word_network(graph: ir.Graph) -> WordNetwork:
+    """Group a lowered graph into layers.
+
+    Raises ``UnsupportedLayerError`` with every reason why the engine cannot run the graph.
+    """
+    return _Reader(graph).network()
+
+
+@dataclass
+class _Reader:
+    """Walks a graph; ``made`` has the number of the layer by the name of its words or bits."""
+
+    graph: ir.Graph
+    reasons: list[str] = field(default_factory=list)
+    layers: list[WordLayer] = field(default_factory=list)
+    made: dict[str, int] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.takers: Mapping[str, list[ir.Node]] = {
+            node.name: [other for other in self.graph.nodes if node.name in other.sources] for node in self.graph.nodes}
+        self.taken.add(self.graph.inputs.name)
+
+    def network(self) -> WordNetwork:
+        """See ``word_network``."""
+        head = None
+        for node in self.graph.nodes:
+            if isinstance(node, ir.Conv):
+                if isinstance(self._only(node), ir.Scores):
+                    head = self._head(node)
+                elif node.source == self.graph.inputs.name or node.source in self.made:
+                    self._layer(node)
+                else:
+                    self._refuse(node, f"takes {node.source}, which is no map of bits that the engine stores")
+        for node in self.graph.nodes:
+            if node.name not in self.taken:
+                self._refuse(node, f"{type(node).__name__} has no place behind a convolution of the engine; it runs "
+                                   f"convolution, repeated channels, batch norm, shortcut, hardtanh or PReLU, sign")
+        if head is None:
+            self.reasons.append(f"network {self.graph.name}: the last layer must be a sum over the map and a fully "
+                                f"connected layer of 8-bit weights; end with sw.nn.head.PooledHead")
+        return self._joined(head)
+
+    def _joined(self, head: PooledLayer | None) -> WordNetwork:
+        layers = tuple(self.layers)
+        bits = sorted({node.bits for node in self.graph.nodes if isinstance(node, ir.Add)})
+        if len(bits) > 1:
+            self.reasons.append(f"network {self.graph.name}: its words have {bits} bits; export it with one width")
+        shifts = sorted({layer.shift for layer in layers if layer.shift is not None})
+        if len(shifts) > 1 or 0 in shifts:
+            self.reasons.append(f"network {self.graph.name}: its batch norms have shifts {shifts}, of which the engine "
+                                f"has one, at least 1; calibrate it again with sw.export")
+        word_bits = bits[0] if bits else 8
+        clips = {layer.clip or signed_limits(word_bits) for layer in layers if layer.keep}
+        if len(clips) > 1:
+            self.reasons.append(f"network {self.graph.name}: its words are limited to {sorted(clips)}, of which the "
+                                f"engine has one pair")
+        for layer in layers:
+            affine = self.graph.node(layer.words) if layer.keep else None
+            if isinstance(affine, ir.Affine) and affine.bits > word_bits:
+                self._refuse(affine, f"words of {affine.bits} bits are stored without a limit of {word_bits}; put a "
+                                     f"non-linearity of sw.nn behind it")
+        if self.reasons or head is None:
+            raise UnsupportedLayerError(self.reasons)
+        low, high = next(iter(clips), signed_limits(word_bits))
+        if not low < 0 < high:
+            reason = (f"network {self.graph.name}: its words are limited to {low} to {high}; the engine's limits lie "
+                      f"on both sides of 0, as those of a hardtanh")
+            raise UnsupportedLayerError([reason])
+        return WordNetwork(self.graph.name, self.graph.inputs, layers, head, word_bits, low, high,
+                           shifts[0] if shifts else 1)
+
+    def _refuse(self, node: ir.Node, why: str) -> None:
+        self.taken.add(node.name)
+        self.reasons.append(f"{node.name}: {why}")
+
+    def _only(self, node: ir.Node) -> ir.Node | None:
+        """The one node that takes this one's result."""
+        takers = self.takers[node.name]
+        return takers[0] if len(takers) == 1 else None
+
+    def _take(self, node: ir.Node) -> ir.Node:
+        self.taken.add(node.name)
+        return node
+
+    def _repeated(self, node: ir.Node) -> ir.Node:
+        """The selection behind a node that repeats its channels, or the node itself."""
+        after = self._only(node)
+        count = self.graph.shape(node.name)[2]
+        if isinstance(after, ir.Select) and len(after.channels) % count == 0 and np.array_equal(
+                after.channels, np.arange(len(after.channels)) % count):
+            return self._take(after)
+        return node
+
+    def _layer(self, conv: ir.Conv) -> None:
+        graph = self.graph
+        self._take(conv)
+        image = conv.source == graph.inputs.name
+        self._check_conv(conv, image)
+        node: ir.Node = self._repeated(conv)
+        after = self._only(node)
+        shift: int | None = None
+        if isinstance(after, ir.Affine):
+            gain, offset, shift = after.gain.astype(np.int64), after.offset.astype(np.int64), after.shift
+            offset = offset + (1 << shift >> 1)
+            if np.abs(gain).max(initial=0) >= 1 << (GAIN_BITS - 1):
+                self._refuse(after, f"a gain of {int(gain[np.abs(gain).argmax()])} is beyond {GAIN_BITS} bits; the "
+                                    f"largest that fits is {(1 << (GAIN_BITS - 1)) - 1}: export with a smaller shift")
+            node = self._repeated(self._take(after))
+            repeats = graph.shape(node.name)[2] // len(gain)
+            gain, offset = np.tile(gain, repeats), np.tile(offset, repeats)
+        elif isinstance(after, ir.Threshold):
+            # The sign of the sum less its threshold, whatever the shift.
+            gain = np.ones(len(after.thresholds), np.int64)
+            offset = -after.thresholds.astype(np.int64)
+        else:
+            self._refuse(conv, "a convolution must be followed by a batch norm, or by a sign")
+            return
+        shortcut = slopes = clip = None
+        after = self._only(node)
+        if isinstance(after, ir.Add):
+            shortcut = self._shortcut(after, node)
+            if isinstance(graph.node(node.name), ir.Affine) and graph.node(node.name).bits < after.bits + 2:  # type: ignore[attr-defined]
+                self._refuse(node, f"saturates before the shortcut is added; give it at least {after.bits + 2} bits")
+            node = self._take(after)
+            after = self._only(node)
+        if isinstance(after, ir.Clip):
+            clip = after.low, after.high
+            node = self._take(after)
+        elif isinstance(after, ir.Slopes | ir.Affine):
+            slopes, node = self._slopes(node)
+        self._finish(conv, node, gain, offset, shift, shortcut, slopes, clip)
+
+    def _finish(self, conv: ir.Conv, node: ir.Node, gain: _Integers, offset: _Integers, shift: int | None,
+                shortcut: Shortcut | None, slopes: Slopes | None, clip: tuple[int, int] | None) -> None:
+        """Add the layer whose words are the values of ``node``."""
+        graph, number = self.graph, len(self.layers)
+        thresholds = None
+        bits = [after for after in self.takers[node.name] if isinstance(after, ir.Threshold)]
+        if shift is None:  # the sum's own threshold is in the offset
+            thresholds = np.zeros(len(gain), np.int64)
+        elif bits:
+            thresholds = bits[0].thresholds.astype(np.int64)
+        for other in bits[1:]:
+            if not np.array_equal(other.thresholds, bits[0].thresholds):
+                self._refuse(other, f"a second threshold of {node.name}, of which the engine stores the bits of one")
+        for after in bits:
+            self.made[self._take(after).name] = number
+        keep = shift is not None and len(bits) < len(self.takers[node.name])
+        self.made[node.name] = number
+        height, width, _ = graph.shape(node.name)
+        self.layers.append(WordLayer(
+            name=conv.name, conv=conv, inputs=self.made.get(conv.source),
+            planes=graph.inputs.bits if conv.source == graph.inputs.name else 1, in_shape=graph.shape(conv.source),
+            out_shape=(height, width, len(gain)), gain=gain, offset=offset, shift=shift, shortcut=shortcut,
+            slopes=slopes, clip=clip, words=node.name, bits=bits[0].name if bits else None, thresholds=thresholds,
+            keep=keep, binary_macs=ir.binary_macs(graph, conv.name)))
+
+    def _check_conv(self, conv: ir.Conv, image: bool) -> None:
+        if conv.weight_bits > 1:
+            self._refuse(conv, f"weights of {conv.weight_bits} bits, which only the last layer may have; train with "
+                               f"binary ones (stem_bits=1)")
+        if image and conv.padding and not conv.pad_value:
+            self._refuse(conv, "zero padding of an n-bit image has no +-1 planes; pad with black")
+        if not image and self.graph.range(conv.source) is not None and not self.graph.range(conv.source).is_signs:  # type: ignore[union-attr]
+            self._refuse(conv, "takes words; put a sign before it")
+
+    def _shortcut(self, add: ir.Add, branch: ir.Node) -> Shortcut | None:
+        """What an addition adds to a branch."""
+        name = add.right if add.left == branch.name else add.left
+        node = self.graph.node(name)
+        channels = np.arange(self.graph.shape(name)[2], dtype=np.int64)
+        kind = "same"
+        while node.name not in self.made:
+            if isinstance(node, ir.Select):
+                picked = node.channels.astype(np.int64)
+                channels = np.where(channels >= 0, picked[channels], -1)
+            elif kind == "same" and isinstance(node, ir.AveragePool) and node.size == 2:
+                kind = "average"
+            elif kind == "same" and isinstance(node, ir.Subsample) and node.stride == 2:
+                kind = "subsample"
+            else:
+                self._refuse(add, f"its shortcut comes from {node.name}, a {type(node).__name__}; the engine has the "
+                                  f"identity, 2 x 2 average pools, subsampling by 2, and channels that are padded with "
+                                  f"zeros or repeated")
+                return None
+            self._take(node)
+            node = self.graph.node(node.sources[0])
+        return Shortcut(self.made[node.name], kind, channels)
+
+    def _slopes(self, node: ir.Node) -> tuple[Slopes | None, ir.Node]:
+        """The PReLU behind a node, with the shifts around it, and its last node; both as given if it has none."""
+        parts: list[ir.Node] = []
+        after = self._only(node)
+        while isinstance(after, ir.Slopes | ir.Affine) and len(parts) < 3:
+            parts.append(after)
+            after = self._only(after)
+        kinds = [type(part) for part in parts]
+        if kinds not in ([ir.Affine, ir.Slopes, ir.Affine], [ir.Slopes]):
+            return None, node
+        bend = next(part for part in parts if isinstance(part, ir.Slopes))
+        shifts = [part for part in parts if isinstance(part, ir.Affine)]
+        if bend.shift != SLOPE_SHIFT or any(part.shift or np.any(part.gain != 1) for part in shifts):
+            self._refuse(bend, f"a PReLU's slopes must have {SLOPE_SHIFT} bits behind the point, and its shifts no "
+                               f"gain")
+        for part in parts:
+            self._take(part)
+        nothing = np.zeros(len(bend.positive), np.int64)
+        before, behind = (part.offset.astype(np.int64) for part in shifts) if shifts else (nothing, nothing)
+        return Slopes(before, bend.positive.astype(np.int64), bend.negative.astype(np.int64), behind), parts[-1]
+
+    def _head(self, conv: ir.Conv) -> PooledLayer | None:
+        graph = self.graph
+        scores = self._only(conv)
+        node, reduce = graph.node(conv.source), 0
+        if isinstance(node, ir.Affine) and not np.any(node.offset) and np.all(node.gain == 1) and node.bits == 32:
+            reduce = node.shift
+            node = graph.node(self._take(node).sources[0])
+        if not isinstance(node, ir.GlobalSum) or not isinstance(scores, ir.Scores):
+            return None
+        for part in (node, conv, scores):
+            self._take(part)
+        if node.source not in self.made:
+            self._refuse(node, f"sums {node.source}, which the engine does not store")
+            return None
+        if conv.weight_bits > 8:
+            self._refuse(conv, f"weights of {conv.weight_bits} bits, of which the engine takes 8")
+        return PooledLayer(
+            name=scores.name, inputs=self.made[node.source], in_shape=graph.shape(node.source),
+            weights=conv.weights.reshape(len(conv.weights), -1).astype(np.int64),
+            offsets=scores.offsets.astype(np.int64), reduce=reduce,
+            reach=max(ir.reach(graph, scores.name), ir.reach(graph, conv.name)), macs=int(conv.weights.size))

@@ -1,0 +1,50 @@
+"""Source addresses against rows and column groups of maps as large as the result's, and twice as large."""
+
+import random
+
+import pytest
+from amaranth import Signal
+from amaranth.sim import Simulator
+
+from hw.source_address import SourceAddress
+
+
+@pytest.mark.parametrize("stride", [0, 1])
+@pytest.mark.parametrize("groups_x, pitch", [(3, 4), (1, 6), (4, 1)])
+@pytest.mark.parametrize("pause", [0, 4])  # between next pixels, beyond three cycles
+def test_walk(stride, groups_x, pitch, pause):
+    choose = random.Random(groups_x)
+    values = {"around_address": 9, "around_pitch": pitch, "around_row_pitch": (groups_x << stride) * pitch + 3,
+              "around_stride": stride, "drain_groups_x": groups_x - 1}
+    fields = {name: Signal(range(value + 1), name=name) for name, value in values.items()}
+    dut = SourceAddress(address_width=9, fields=fields)
+
+    async def testbench(ctx):
+        for name, value in values.items():
+            if len(fields[name]):
+                ctx.set(fields[name], value)
+        for _ in range(2):
+            ctx.set(dut.restart, 1)
+            await ctx.tick()
+            ctx.set(dut.restart, 0)
+            await ctx.tick().repeat(3)
+            for row in range(3):
+                for group in range(groups_x):
+                    for wait in range(3 + choose.randint(0, pause)):
+                        word, below = choose.randrange(pitch), wait > 0 and choose.randrange(2)
+                        ctx.set(dut.word, word)
+                        ctx.set(dut.below, below)
+                        expected = values["around_address"] + (row << stride) * values["around_row_pitch"] + (
+                            group << stride) * pitch + word + below * values["around_row_pitch"]
+                        assert ctx.get(dut.address) == expected % 512
+                        if wait < 2:
+                            await ctx.tick()
+                    ctx.set(dut.next_pixel, 1)
+                    await ctx.tick()
+                    ctx.set(dut.next_pixel, 0)
+            await ctx.tick().repeat(2)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()

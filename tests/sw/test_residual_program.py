@@ -1,0 +1,46 @@
+"""A program with words: an interpreter that knows only its contents computes the network."""
+
+import pytest
+
+from sw.compile import compile_graph
+from sw.engine import Engine
+from sw.reference import run
+from tests.sw.interpreter import WordInterpreter
+from tests.sw.networks import random_images
+from tests.sw.word_networks import Unit, random_residual
+
+NETWORKS = {
+    "identity": (random_residual(1), Engine(4, 3, 8)),
+    "one column, colours": (random_residual(2, (6, 7, 3), 2, units=(Unit(8), Unit(8))), Engine(4, 1, 8)),
+    "average and pad": (random_residual(3, units=(Unit(8), Unit(16, "average"), Unit(16)), classes=4), Engine(4, 3, 8)),
+    "option A": (random_residual(4, (9, 8, 1), units=(Unit(16, "subsample"), Unit(16))), Engine(4, 3, 16)),
+    "average and repeat": (
+        random_residual(5, units=(Unit(16, "average", repeat=True), Unit(32, "average", repeat=True))),
+        Engine(8, 3, 8)),
+    "tiles": (random_residual(6, stem=4, stem_tiles=2, units=(Unit(8, tiles=4), Unit(16, "average", tiles=4))),
+              Engine(4, 3, 8)),
+    "tiles, a group short of rows": (
+        random_residual(7, stem=4, stem_tiles=2, units=(Unit(8, tiles=4), Unit(8, tiles=4))), Engine(4, 3, 8)),
+    "tiles that change order": (random_residual(8, stem=8, stem_tiles=2, units=(Unit(16, tiles=4), Unit(16, tiles=4))),
+                                Engine(4, 3, 8)),
+    "slopes": (random_residual(9, units=(Unit(8, bend=True), Unit(16, "average", bend=True)), thresholds=True),
+               Engine(4, 3, 8)),
+    "no shortcut, signs": (random_residual(10, units=(Unit(8, "none"), Unit(8, "none", plain=True), Unit(8, "none"))),
+                           Engine(4, 3, 8)),
+    "groups": (random_residual(11, stem=16, units=(Unit(16, groups=2), Unit(16, groups=4, kernel=1))), Engine(4, 3, 4)),
+    "groups of whole words": (random_residual(12, stem=16, units=(Unit(16, groups=2), Unit(16))), Engine(4, 5, 4)),
+    "partial rows, words of 6 bits": (random_residual(13, stem=10, units=(Unit(10), Unit(14)), word_bits=6),
+                                      Engine(4, 3, 16)),
+    "reduced sums, many classes": (random_residual(14, units=(Unit(8),), classes=10, reduce=3), Engine(4, 5, 8)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("shared", [False, True])
+def test_interpreter_computes_the_network(name, shared):
+    graph, engine = NETWORKS[name]
+    if shared and engine.columns > 4:
+        pytest.skip("a shared store has four RAMs")
+    images = random_images(3, graph.inputs.shape, 3)
+    interpreter = WordInterpreter(compile_graph(graph, engine, shared))
+    assert [interpreter.run(image) for image in images] == run(graph, images).scores.tolist()
