@@ -9,9 +9,11 @@ from sw.engine import Engine
 from sw.errors import FitError
 from sw.folding import drain_for, plan_layer
 from sw.layers import chain_of_layers
+from sw.residual.layers import has_words
 
 from .boards import BOARDS
-from .estimate import estimate, ram_count
+from .estimate import block_ram_count, estimate
+from .fit_words import choose_word_engine
 
 __all__ = ["choose_engine"]
 
@@ -20,8 +22,8 @@ __all__ = ["choose_engine"]
 ROWS = tuple(range(1, 65))
 COLUMNS = tuple(range(1, 9))
 LANES = (8, 16, 24, 32, 48, 64, 96, 128)
-#: Above this no part here has the logic cells, at two a synapse.
-MOST_SYNAPSES = max(board.part.logic_cells for board in BOARDS.values()) // 2
+#: At fewer logic cells a synapse no array has been seen.
+CELLS_OF_SYNAPSE = 2
 
 #: Share of a part's logic cells up to which a shape is chosen: the estimate's error must stay free, and what the
 #: tools need to place and route well.
@@ -54,10 +56,12 @@ def choose_engine(graph, board, *, rows=None, columns=None, lanes=None):
     Raises ``FitError`` if none fits, saying what is needed, what the part has, and the nearest that fits;
     ``UnsupportedLayerError`` for a network that no array runs.
     """
-    layers = chain_of_layers(graph)
     wanted = (rows, columns, lanes)
-    shapes = _shapes(layers, board.part, wanted)
     share = 1 if None not in wanted else LOGIC_SHARE
+    if has_words(graph):
+        return choose_word_engine(graph, board, rows=rows, columns=columns, lanes=lanes, share=share)
+    layers = chain_of_layers(graph)
+    shapes = _shapes(layers, board.part, wanted)
     found = _fastest(graph, layers, board.part, shapes, share)
     if found is None:
         raise FitError(_explain(graph, layers, board, wanted, shapes, share))
@@ -72,17 +76,18 @@ def _shapes(layers, part, wanted):
     ranges = (ROWS, tuple(columns for columns in COLUMNS if columns <= widest), LANES)
     tried = ((value,) if value is not None else values for value, values in zip(wanted, ranges))
     for rows, columns, lanes in product(*tried):
-        if wanted != (rows, columns, lanes) and rows * columns * lanes > MOST_SYNAPSES:
+        if wanted != (rows, columns, lanes) and CELLS_OF_SYNAPSE * rows * columns * lanes > part.logic_cells:
             continue
         try:
             plans = [plan_layer(layer, Engine(rows, columns, lanes)) for layer in layers]
         except FitError as error:
             refusal = error
             continue
-        block_rams = ram_count(rows * lanes, sum(plan.weight_words for plan in plans))
+        block_rams = block_ram_count(part.family, rows * lanes, sum(plan.weight_words for plan in plans))
         if not part.large_rams:
             # Its largest map is what the feature memory must hold, whatever else.
-            block_rams += columns * ram_count(lanes, max(plan.out_depth for plan in plans))
+            depth = max(plan.out_depth for plan in plans)
+            block_rams += columns * block_ram_count(part.family, lanes, depth, written=True)
         shapes.append(_Shape(rows, columns, lanes, sum(map(_beats, plans)), block_rams))
     if not shapes:
         raise refusal

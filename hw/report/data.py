@@ -25,6 +25,13 @@ CELL_KINDS = {
 }
 
 
+#: Where a frame's cycles go, by the field of ``sw.schedule.LayerSchedule``.
+CYCLE_CAUSES = {
+    "array": "issue_cycles", "post_processing": "drain_stalls", "feature_writes": "write_stalls",
+    "input": "input_stalls", "prefetch": "fetch_stalls", "fill_and_drain": "gap_cycles",
+}
+
+
 def check_report(program, board, *, clock_mhz, accuracy, steps):
     """Return what is known of ``program`` on ``board`` before synthesis, as a dictionary for JSON.
 
@@ -60,6 +67,8 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
             "frames_per_second": 1 / exchange_seconds,
         },
         "layers": [_layer(layer) for layer in schedule.layers],
+        "cycles_by_cause": {
+            cause: sum(getattr(layer, name) for layer in schedule.layers) for cause, name in CYCLE_CAUSES.items()},
         "memories": [asdict(need) for need in memory_needs(program, board.part)],
         "cells_estimated": asdict(estimate(program, board.part)),
         "cells_available": {
@@ -82,7 +91,8 @@ def _layer(layer):
         "ideal_cycles": layer.ideal_cycles,
         "issue_cycles": layer.issue_cycles,
         "stall_cycles": layer.stall_cycles,
-        "stalls": {"write": layer.write_stalls, "drain": layer.drain_stalls, "input": layer.input_stalls},
+        "stalls": {"write": layer.write_stalls, "drain": layer.drain_stalls, "input": layer.input_stalls,
+                   "fetch": layer.fetch_stalls},
         "gap_cycles": layer.gap_cycles,
         "cycles": layer.cycles,
         "utilisation": layer.utilisation,

@@ -17,6 +17,25 @@ from sw.ir.ranges import signed_limits
 
 __all__ = ["SLOPE_SHIFT", "PooledLayer", "Shortcut", "Slopes", "WordLayer", "WordNetwork", "has_words", "word_network"]
 
+#: What nodes are that have no place behind a convolution of the engine, and what to do without them.
+_ABSENT: Mapping[type[ir.Node], tuple[str, str]] = {
+    ir.MaxPool: ("a max pool", "use a convolution's stride"),
+    ir.Concat: ("a concatenation", "use shortcuts that pad or repeat channels"),
+    ir.Select: ("a selection of channels", "use shortcuts that pad or repeat channels, and no shuffle"),
+    ir.Subsample: ("subsampling", "use it in a shortcut, by 2"),
+    ir.AveragePool: ("an average pool", "use it in a shortcut, 2 x 2"),
+    ir.GlobalSum: ("a sum over the map", "use one, before the last layer, and thresholds that are fixed in training"),
+    ir.Power: ("a power of values", "use thresholds that are fixed in training"),
+    ir.Table: ("a look-up table", "use thresholds that are fixed in training"),
+    ir.Compare: ("a run-time threshold", "use thresholds that are fixed in training"),
+    ir.Add: ("an addition", "add a shortcut behind a convolution's batch norm"),
+    ir.Affine: ("a fixed-point batch norm", "put it behind a convolution, before its shortcut"),
+    ir.Slopes: ("a PReLU", "put it behind the shortcut"),
+    ir.Clip: ("a clip", "put it behind the shortcut"),
+    ir.Threshold: ("a sign", "put it behind a convolution's words"),
+    ir.Scores: ("scores", "end the network with them"),
+}
+
 #: Bits behind the point of a slope, in hardware.
 SLOPE_SHIFT = 10
 #: The hardware's multipliers take factors of so many bits.
@@ -165,15 +184,13 @@ class _Reader:
                     head = self._head(node)
                 elif node.source == self.graph.inputs.name or node.source in self.made:
                     self._layer(node)
-                else:
-                    self._refuse(node, f"takes {node.source}, which is no map of bits that the engine stores")
-        for node in self.graph.nodes:
-            if node.name not in self.taken:
-                self._refuse(node, f"{type(node).__name__} has no place behind a convolution of the engine; it runs "
-                                   f"convolution, repeated channels, batch norm, shortcut, hardtanh or PReLU, sign")
-        if head is None:
-            self.reasons.append(f"network {self.graph.name}: the last layer must be a sum over the map and a fully "
-                                f"connected layer of 8-bit weights; end with sw.nn.head.PooledHead")
+        # What follows on something that is refused is no further reason.
+        for node in [node for node in self.graph.nodes if node.name not in self.taken]:
+            if all(source in self.taken for source in node.sources):
+                what, remedy = _ABSENT.get(type(node), (f"a {type(node).__name__}", "leave it out"))
+                self.reasons.append(f"{node.name}: {what} in a place where the engine has none; {remedy}")
+        if self.reasons:
+            raise UnsupportedLayerError(self.reasons)
         return self._joined(head)
 
     def _joined(self, head: PooledLayer | None) -> WordNetwork:
@@ -249,7 +266,7 @@ class _Reader:
             gain = np.ones(len(after.thresholds), np.int64)
             offset = -after.thresholds.astype(np.int64)
         else:
-            self._refuse(conv, "a convolution must be followed by a batch norm, or by a sign")
+            self._refuse(conv, "a convolution without a batch norm or a sign behind it; put one there")
             return
         shortcut = slopes = clip = None
         after = self._only(node)
@@ -278,7 +295,7 @@ class _Reader:
             thresholds = bits[0].thresholds.astype(np.int64)
         for other in bits[1:]:
             if not np.array_equal(other.thresholds, bits[0].thresholds):
-                self._refuse(other, f"a second threshold of {node.name}, of which the engine stores the bits of one")
+                self._refuse(other, f"a second threshold of {node.name}, of which the engine stores one; share it")
         for after in bits:
             self.made[self._take(after).name] = number
         keep = shift is not None and len(bits) < len(self.takers[node.name])
@@ -315,7 +332,7 @@ class _Reader:
             elif kind == "same" and isinstance(node, ir.Subsample) and node.stride == 2:
                 kind = "subsample"
             else:
-                self._refuse(add, f"its shortcut comes from {node.name}, a {type(node).__name__}; the engine has the "
+                self._refuse(add, f"its shortcut comes from {node.name}, a {type(node).__name__}; use the "
                                   f"identity, 2 x 2 average pools, subsampling by 2, and channels that are padded with "
                                   f"zeros or repeated")
                 return None
@@ -351,15 +368,18 @@ class _Reader:
         if isinstance(node, ir.Affine) and not np.any(node.offset) and np.all(node.gain == 1) and node.bits == 32:
             reduce = node.shift
             node = graph.node(self._take(node).sources[0])
-        if not isinstance(node, ir.GlobalSum) or not isinstance(scores, ir.Scores):
+        assert scores is not None
+        if not isinstance(node, ir.GlobalSum):
+            self._take(scores)
+            self._refuse(conv, "the last layer must be a fully connected one of the sums over the map; end with "
+                               "sw.nn.head.PooledHead")
+            return None
+        if node.source not in self.made:
             return None
         for part in (node, conv, scores):
             self._take(part)
-        if node.source not in self.made:
-            self._refuse(node, f"sums {node.source}, which the engine does not store")
-            return None
         if conv.weight_bits > 8:
-            self._refuse(conv, f"weights of {conv.weight_bits} bits, of which the engine takes 8")
+            self._refuse(conv, f"weights of {conv.weight_bits} bits; the engine takes up to 8")
         return PooledLayer(
             name=scores.name, inputs=self.made[node.source], in_shape=graph.shape(node.source),
             weights=conv.weights.reshape(len(conv.weights), -1).astype(np.int64),

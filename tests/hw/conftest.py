@@ -64,7 +64,7 @@ def layer_row(name, kind, is_3x3, macs, issue, stalls, gap):
     cycles, ideal = issue + sum(stalls) + gap, macs / 768
     return {
         "name": name, "kind": kind, "is_3x3": is_3x3, "binary_macs": macs, "ideal_cycles": ideal, "issue_cycles": issue,
-        "stall_cycles": sum(stalls), "stalls": dict(zip(("write", "drain", "input"), stalls, strict=True)),
+        "stall_cycles": sum(stalls), "stalls": dict(zip(("write", "drain", "input", "fetch"), (*stalls, 0), strict=True)),
         "gap_cycles": gap, "cycles": cycles, "utilisation": ideal / cycles,
     }
 
@@ -83,7 +83,10 @@ CHECK = {
     "binary_macs_per_frame": 2063488, "cycles_per_frame": 4601, "latency_cycles": 4623, "array_utilisation": 0.584,
     "array_utilisation_3x3": 0.597, "clock_mhz_constraint": 24.0, "frames_per_second": 5216.3, "latency_us": 192.6,
     "link": {"baud": 1000000, "input_bytes": 784, "result_bytes": 21, "frames_per_second": 127.5},
-    "layers": [layer_row(*row) for row in LAYERS], "memories": [memory_row(*row) for row in MEMORIES],
+    "layers": [layer_row(*row) for row in LAYERS],
+    "cycles_by_cause": {"array": 4480, "post_processing": 0, "feature_writes": 61, "input": 0, "prefetch": 0,
+                        "fill_and_drain": 60},
+    "memories": [memory_row(*row) for row in MEMORIES],
     "cells_estimated": {"logic_cells": 2950, "block_rams": 20, "large_rams": 3},
     "cells_available": {"logic_cells": 5280, "block_rams": 30, "large_rams": 4},
     "accuracy": {"float": 0.9012, "integer": 0.9011, "images": 10000},

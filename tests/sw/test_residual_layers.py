@@ -1,0 +1,120 @@
+"""A residual network as the engine sees it: every part in its place, and what has none refused by name."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from sw import ir, models
+from sw.errors import UnsupportedLayerError
+from sw.frontend.integer_import import import_integers
+from sw.nn.fixed import FixedPoint, set_fixed
+from sw.passes import lower
+from sw.residual.layers import has_words, word_network
+from tests.sw.networks import random_cnn
+from tests.sw.word_networks import Unit, random_residual
+
+
+def changed(graph, name, **fields):
+    """The graph with other fields of one node."""
+    nodes = [dataclasses.replace(node, **fields) if node.name == name else node for node in graph.nodes]
+    return ir.Graph(tuple(nodes), graph.name)
+
+
+def reasons(graph):
+    with pytest.raises(UnsupportedLayerError) as error:
+        word_network(graph)
+    return [line[4:] for line in str(error.value).splitlines()[1:]]
+
+
+def test_parts():
+    graph = random_residual(3, stem=8, stem_tiles=2, units=(
+        Unit(16, tiles=4), Unit(32, "average", bend=True), Unit(8, "none", plain=True),
+        Unit(16, "none")), thresholds=True)
+    network = word_network(graph)
+    stem, tiled, bent, plain, last = network.layers
+    assert (network.word_bits, network.low, network.high, network.shift, network.bends) == (8, -128, 127, 9, True)
+    assert (stem.inputs, stem.planes, stem.tiles, stem.accumulators, stem.keep) == (None, 4, 2, 8, True)
+    assert (tiled.inputs, tiled.tiles, tiled.accumulators) == (0, 4, 4)
+    assert (tiled.shortcut.source, tiled.shortcut.kind) == (0, "same")
+    assert tiled.shortcut.channels.tolist() == list(range(16))
+    assert (bent.shortcut.source, bent.shortcut.kind) == (1, "average")
+    assert bent.shortcut.channels.tolist() == [-1] * 8 + list(range(16)) + [-1] * 8
+    norm = graph.node("unit1.norm")
+    assert bent.gain.tolist() == norm.gain.tolist()
+    assert bent.offset.tolist() == [offset + 256 for offset in norm.offset.tolist()]
+    assert bent.slopes.negative.tolist() == graph.node("unit1.slopes").negative.tolist()
+    assert bent.slopes.before.tolist() == graph.node("unit1.before").offset.tolist()
+    assert bent.thresholds.tolist() == graph.node("unit1.after.sign").thresholds.tolist()
+    assert (plain.keep, plain.shift, plain.bits) == (False, None, "unit2.bits")
+    assert (last.inputs, last.shortcut, last.bits, network.head.inputs) == (3, None, None, 4)
+    assert plain.offset.tolist() == [-value for value in graph.node("unit2.bits").thresholds.tolist()]
+
+
+def test_repeated_constants_of_a_tiled_stem():
+    graph = random_residual(4, stem=4, stem_tiles=2)
+    stem = word_network(graph).layers[0]
+    assert stem.gain.tolist() == 2 * graph.node("stem.norm").gain.tolist()
+
+
+@pytest.mark.parametrize(("method", "kinds"), [
+    ("ir-net", ["same", "subsample"]), ("recu", ["average", "same"]), ("repbnn", ["average", "same"]),
+    ("reactnet", ["average", "same"]),
+])
+def test_networks_of_the_library(method, kinds):
+    torch.manual_seed(1)
+    model = models.build("resnet8", method=method, stem_bits=1, widths=(8, 16))
+    model.eval()
+    set_fixed(model, FixedPoint(6, 8, 8))
+    network = word_network(lower(import_integers(model, (28, 28, 1), "small")))
+    assert sorted({layer.shortcut.kind for layer in network.layers if layer.shortcut}) == kinds
+    assert [layer.tiles for layer in network.layers] == ([2, 4, 4, 4, 4] if method == "repbnn" else [1] * 5)
+    assert network.bends == (method == "reactnet")
+
+
+def test_words_are_told_from_bits():
+    assert has_words(random_residual(1))
+    assert not has_words(random_cnn(1))
+
+
+GRAPH = random_residual(5, units=(Unit(8), Unit(16, "average")))
+BENT = random_residual(5, units=(Unit(8, bend=True),))
+
+
+@pytest.mark.parametrize(("graph", "text"), [
+    (changed(GRAPH, "unit0.norm", gain=np.full(8, 40000)),
+     "unit0.norm: a gain of 40000 is beyond 16 bits; the largest that fits is 32767"),
+    (changed(GRAPH, "unit0.norm", shift=10), "network random-residual-5: its batch norms have shifts [9, 10], of which"),
+    (changed(GRAPH, "unit0.norm", bits=9), "unit0.norm: saturates before the shortcut is added; give it at least 10"),
+    (changed(GRAPH, "unit0.add", bits=7), "network random-residual-5: its words have [7, 8] bits; export it with one"),
+    (changed(GRAPH, "unit0.clip", high=50), "network random-residual-5: its words are limited to [(-64, 50), (-64, 63)"),
+    (changed(BENT, "unit0.slopes", shift=9), "unit0.slopes: a PReLU's slopes must have 10 bits behind the point"),
+])
+def test_refusals(graph, text):
+    assert any(reason.startswith(text) for reason in reasons(graph)), reasons(graph)
+
+
+@pytest.mark.parametrize(("method", "text"), [
+    ("sd-bnn", "binarize.sum: a sum over the map in a place where the engine has none; use one, before the last layer"),
+    ("ftbnn", "shuffle: a selection of channels in a place where the engine has none; use shortcuts that"),
+    ("insta", "threshold.norm: a fixed-point batch norm in a place where the engine has none; put it behind"),
+])
+def test_methods_that_the_engine_does_not_run(method, text):
+    model = models.build("resnet8", method=method, stem_bits=1, widths=(16, 32))
+    model.eval()
+    set_fixed(model, FixedPoint(6, 8, 8))
+    found = reasons(lower(import_integers(model, (28, 28, 1), "small")))
+    assert any(f"stage1_block1a.{text}" in reason or text in reason for reason in found), found
+    assert all(": " in reason and "; " in reason for reason in found)
+
+
+def test_network_without_a_pooled_head():
+    graph = random_residual(6)
+    body = [node for node in graph.nodes if node.name not in ("sum", "head", "scores")]
+    rows, columns, count = graph.shape(body[-1].name)
+    weights = np.ones((3, rows, columns, count), np.int8)
+    bits = ir.Threshold("last", body[-1].name, np.zeros(count, np.int32))
+    graph = ir.Graph((*body, bits, ir.Conv("head", "last", weights), ir.Scores("scores", "head", [0, 0, 0])), "flat")
+    assert reasons(graph) == ["head: the last layer must be a fully connected one of the sums over the map; end with "
+                              "sw.nn.head.PooledHead"]
