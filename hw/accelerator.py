@@ -157,7 +157,8 @@ class Accelerator(wiring.Component):
             image.begin.eq(control.begin_frame),
             results.begin_frame.eq(control.begin_frame),
             tail.begin.eq(control.begin),
-            taps.write_next.eq(tail.write_next),
+            # Block RAM is written while it is read.
+            taps.write_next.eq(tail.write_next if program.words is None else 0),
         ]
         wiring.connect(m, passes.o, taps.i)
 

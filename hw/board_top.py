@@ -42,7 +42,7 @@ class FlashSignature(wiring.Signature):
     """
 
     def __init__(self):
-        super().__init__({"cs_n": Out(1, init=1), "sck": Out(1), "mosi": Out(1), "miso": In(1)})
+        super().__init__({"cs_n": Out(1, init=1), "sck": Out(1), "mosi": Out(1), "miso": In(1, init=1)})
 
 
 class SerialAccelerator(wiring.Component):

@@ -1,24 +1,24 @@
 """Feature memory: binary maps between layers, banked by column so that a beat reads one pixel for every PE column."""
 
-from amaranth import Module, Mux
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.banks import BankPermutation, check_strides
-from hw.memory import SinglePortMemory
+from hw.memory import SimpleDualPortMemory, SinglePortMemory
 
 __all__ = ["FeatureMemory"]
 
 
 class FeatureMemory(wiring.Component):
-    """Q single-port banks of S-bit words; pixel x of a row lies in bank x mod Q.
+    """Q banks of S-bit words; pixel x of a row lies in bank x mod Q.
 
     A read names the word of the column group's first pixel. With ``phase`` = that pixel's x mod Q and ``stride``
     t, column q gets the pixel t*q further right, from bank (t*q + phase) mod Q; the banks differ whenever
     gcd(t, Q) = 1. A write stores one word for each of Q neighbouring pixels, at one address.
 
-    Latency: 2 cycles from a read's controls to ``activations``. A write takes the banks in its own cycle, and is
-    announced in the cycle before it (``write_next``), in which no read may be given.
+    Latency: 2 cycles from a read's controls to ``activations``. A write is announced in the cycle before it
+    (``write_next``), in which no read may be given if the banks have a single port.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ class FeatureMemory(wiring.Component):
     strides : sequence of int
         Values of t that occur, each coprime with ``columns``, ascending.
     style : str
-        ``SinglePortMemory``'s.
+        ``"huge"`` for the part's large single-port RAM, ``"block"`` for block RAM with a port for each of reads and
+        writes.
 
     Members
     -------
@@ -82,16 +83,25 @@ class FeatureMemory(wiring.Component):
         m.submodules.permutation = permutation = BankPermutation(
             columns=self.columns, width=self.lanes, depth=self.depth, pitch_width=len(self.pitch),
             strides=self.strides)
-        # A write goes through the same address registers, with no bank reading farther right.
         m.d.comb += [
-            permutation.read.eq(~self.write_next),
-            permutation.address.eq(Mux(self.write_next, self.write_address, self.address)),
             permutation.phase.eq(self.phase),
             permutation.stride.eq(self.stride),
             permutation.pitch.eq(self.pitch),
             permutation.bypass.eq(self.bypass),
             permutation.bypass_data.eq(self.bypass_data),
             self.activations.eq(permutation.words),
+        ]
+        if self.style == "huge":
+            self._share_ports(m, permutation)
+        else:
+            self._separate_ports(m, permutation)
+        return m
+
+    def _share_ports(self, m, permutation):
+        """A write goes through the same address registers, with no bank reading farther right."""
+        m.d.comb += [
+            permutation.read.eq(~self.write_next),
+            permutation.address.eq(Mux(self.write_next, self.write_address, self.address)),
         ]
         for number in range(self.columns):
             m.submodules[f"bank_{number}"] = bank = SinglePortMemory(
@@ -102,4 +112,17 @@ class FeatureMemory(wiring.Component):
                 bank.write_data.eq(self.write_data[number]),
                 permutation.bank_data[number].eq(bank.read_data),
             ]
-        return m
+
+    def _separate_ports(self, m, permutation):
+        m.d.comb += [permutation.read.eq(1), permutation.address.eq(self.address)]
+        write_address = Signal.like(self.write_address)
+        m.d.sync += write_address.eq(self.write_address)
+        for number in range(self.columns):
+            m.submodules[f"bank_{number}"] = bank = SimpleDualPortMemory(width=self.lanes, depth=self.depth)
+            m.d.sync += bank.read_address.eq(permutation.addresses[number])
+            m.d.comb += [
+                bank.write_address.eq(write_address),
+                bank.write_enable.eq(self.write_enable),
+                bank.write_data.eq(self.write_data[number]),
+                permutation.bank_data[number].eq(bank.read_data),
+            ]

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from hw.board_top import SerialAccelerator
+from sim.board import SimulatedBoard, load_cycles
 from sim.link_bench import DIVISOR, FOLDER, PATIENCE, REPLY, REQUEST
 from sim.simulate import FOLDER as MODELS
 from sim.verilate import build, run
@@ -23,18 +23,21 @@ __all__ = ["exchange", "main"]
 REPLY_FRAMING = 5
 
 
-def exchange(program, request, *, replies=1, folder=MODELS):
+def exchange(program, request, *, replies=1, folder=MODELS, at_once=False, damaged=None):
     """Send ``request`` (bytes) over the serial line of a simulated accelerator; return the bytes that come back.
 
-    It waits for ``replies`` replies, or until the line has been silent for as long as a frame could take.
+    It waits for ``replies`` replies, or until the line has been silent for as long as a frame could take. The request
+    is sent when the weights have come from the flash, if they do, or ``at_once``; ``damaged`` is a bit of them that is
+    wrong there.
     """
-    runner, target = build(SerialAccelerator(program=program, divisor=DIVISOR), name="serial", folder=folder)
+    board = SimulatedBoard(program, divisor=DIVISOR, damaged=damaged)
+    runner, target = build(board, name="serial", folder=folder)
     count = replies * (program.result_bytes + REPLY_FRAMING)
     patience = 2 * program.schedule.latency_cycles // DIVISOR + 4000
     with tempfile.TemporaryDirectory(dir=target) as name:
         place = Path(name)
         (place / REQUEST).write_bytes(request)
-        (place / PATIENCE).write_text(f"{count} {patience}")
+        (place / PATIENCE).write_text(f"{count} {patience} {1 if at_once else 1 + load_cycles(program)}")
         run(runner, target, name="serial", module="sim.link_bench", environment={FOLDER: str(place)})
         return (place / REPLY).read_bytes()
 

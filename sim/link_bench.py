@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import RisingEdge, Timer
 
 from sim.serial import PERIOD, SerialLine
 
@@ -17,7 +17,8 @@ DIVISOR = 4
 FOLDER = "POPFORGE_EXCHANGE"
 REQUEST = "request.bin"
 REPLY = "reply.bin"
-#: Bit times of silence after which no more is expected; also the number of bytes to wait for, both as text.
+#: The number of bytes to wait for, bit times of silence after which no more is expected, and clock cycles before the
+#: request is sent, as text.
 PATIENCE = "patience.txt"
 
 
@@ -25,13 +26,15 @@ PATIENCE = "patience.txt"
 async def exchange(dut):
     """Send the request's bytes and keep what comes back."""
     folder = Path(os.environ[FOLDER])
-    count, patience = (int(word) for word in (folder / PATIENCE).read_text().split())
+    count, patience, wait = (int(word) for word in (folder / PATIENCE).read_text().split())
     cocotb.start_soon(Clock(dut.clk, PERIOD, unit="ns").start(start_high=False))
     dut.rx.value = 1
     dut.rst.value = 1
     for _ in range(3):
         await RisingEdge(dut.clk)
     dut.rst.value = 0
+    await Timer(wait * PERIOD, unit="ns")
+    await RisingEdge(dut.clk)
     line = SerialLine(dut.rx, dut.tx, divisor=DIVISOR)
     await line.send((folder / REQUEST).read_bytes())
     (folder / REPLY).write_bytes(await line.receive(count, patience=patience))

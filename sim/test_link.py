@@ -6,6 +6,7 @@ from sw.compile import compile_graph
 from sw.engine import Engine
 from sw.reference import run
 from tests.sw.networks import random_images, random_mlp
+from tests.sw.word_networks import Unit, random_residual
 
 
 def test_replies():
@@ -29,3 +30,18 @@ def test_replies():
     assert reply[:len(refusal)] == refusal
     check(reply[len(refusal):], 1)
     assert exchange(program, good[0][:4]) == encode_reply(Status.TIMEOUT)
+
+
+def test_weights_from_flash():
+    """A whole board loads its weights, classifies, and says so while it cannot or if they are damaged."""
+    graph = random_residual(32, (6, 6, 1), 4, units=(Unit(8), Unit(8)))
+    program = compile_graph(graph, Engine(4, 3, 8), shared_store=True)
+    image = random_images(5, graph.inputs.shape)[0]
+    request = encode_request(program.image.pack(image))
+    layout = ResultLayout(program.classes, program.score_bytes)
+    wanted = run(graph, image[None])
+    status, result = decode_reply(exchange(program, request), layout.size)
+    assert status is Status.OK
+    assert layout.decode(result) == (wanted.scores[0].tolist(), int(wanted.classes[0]))
+    assert exchange(program, request, at_once=True) == encode_reply(Status.NOT_READY)
+    assert exchange(program, request, damaged=1000) == encode_reply(Status.STORE_DAMAGED)

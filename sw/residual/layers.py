@@ -368,7 +368,7 @@ class _Reader:
         if isinstance(node, ir.Affine) and not np.any(node.offset) and np.all(node.gain == 1) and node.bits == 32:
             reduce = node.shift
             node = graph.node(self._take(node).sources[0])
-        assert scores is not None
+        assert isinstance(scores, ir.Scores)  # by the caller
         if not isinstance(node, ir.GlobalSum):
             self._take(scores)
             self._refuse(conv, "the last layer must be a fully connected one of the sums over the map; end with "

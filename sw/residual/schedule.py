@@ -16,9 +16,8 @@ __all__ = ["AVERAGE_CADENCE", "cadence", "drain_cycles", "fetches_late", "head_s
 BEAT_TO_LOAD = 5
 #: Cycles of a pair of rows: a word is read and one is written; an average takes four reads.
 CADENCE, AVERAGE_CADENCE = 2, 5
-#: From ``load`` to the write of a feature word that the first of a pair's rows completes, from which the cadence
-#: goes on; and from a pass's last row to its last result, beyond the rows' cycles. Slopes take more stages.
-LOAD_TO_WRITE, ROWS_TO_DONE, SLOPES = 6, 5, 3
+#: From a pass's last row to its last result's write, beyond the rows' cycles. Slopes take more stages.
+ROWS_TO_DONE, SLOPES = 5, 3
 #: To the next block's record, beyond a cycle a store word: from begin, from the earliest check where the fetch waits
 #: until the block is done, and from reset.
 FETCH, LATE_FETCH, FETCH_AT_RESET = 5, 4, 4
@@ -45,31 +44,6 @@ def _stages(network: WordNetwork) -> int:
 def drain_cycles(fold: Fold, engine: Engine) -> int:
     """Cycles in which a pass of a layer drains."""
     return fold.layer.tiles * engine.rows // 2 * cadence(fold)
-
-
-def _feature_writes(network: WordNetwork, fold: Fold, block: Block) -> list[list[int]]:
-    """For each channel group, from a pass's last beat to the announcement of each feature word that it completes."""
-    engine, layer = block.plan.engine, fold.layer
-    filled, groups = 0, []
-    for group in range(block.count):
-        rows = len(block.plan.layer.weights) - group * engine.rows
-        complete = []
-        for step in range(layer.tiles * engine.rows):
-            if step % engine.rows >= rows:
-                continue
-            filled += 1
-            last = group == block.count - 1 and step == (layer.tiles - 1) * engine.rows + min(rows, engine.rows) - 1
-            if filled == engine.lanes or last:
-                complete.append(BEAT_TO_LOAD + _stages(network) + _load_to_write(fold, step) - 1)
-                filled = 0
-        groups.append(complete if fold.features is not None else [])
-    return groups
-
-
-def _load_to_write(fold: Fold, step: int) -> int:
-    """From a pass's ``load`` to the write of a feature word that its row number ``step`` completes."""
-    each = cadence(fold)
-    return LOAD_TO_WRITE + step // 2 * each + each - CADENCE + step % 2
 
 
 def _recover(network: WordNetwork, fold: Fold, engine: Engine) -> int:
@@ -103,7 +77,7 @@ def fetches_late(network: WordNetwork, folds: Sequence[Fold], engine: Engine, re
         layer = fold.layer
         pairs = layer.out_shape[0] * fold.groups_x * block.count * layer.tiles * engine.rows // 2
         reads = cadence(fold) - 1 if layer.shortcut else 0
-        run = _run(network, fold, _issue(network, fold, block), engine)
+        run = _run(network, fold, _issue(fold, block), engine)
         late.append(record + FETCH + pairs * (reads + int(layer.keep)) > run - BEGIN)
     head = network.head
     source = folds[head.inputs]
@@ -115,8 +89,9 @@ def _blocks(folds: Sequence[Fold]) -> list[tuple[Fold, Block]]:
     return [(fold, block) for fold in folds for block in fold.blocks]
 
 
-def _issue(network: WordNetwork, fold: Fold, block: Block) -> Issue:
-    return issue_beats(block.plan, drain_cycles(fold, block.plan.engine), _feature_writes(network, fold, block))
+def _issue(fold: Fold, block: Block) -> Issue:
+    # Features lie in block RAM, which is written while it is read.
+    return issue_beats(block.plan, drain_cycles(fold, block.plan.engine), [[] for _ in range(block.count)])
 
 
 def _run(network: WordNetwork, fold: Fold, issue: Issue, engine: Engine) -> int:
@@ -131,7 +106,7 @@ def schedule_blocks(network: WordNetwork, folds: Sequence[Fold], engine: Engine,
     ``records`` are the store words of each one's, ``late`` says which fetch the next record only when they are done.
     """
     blocks = _blocks(folds)
-    issues = [_issue(network, fold, block) for fold, block in blocks]
+    issues = [_issue(fold, block) for fold, block in blocks]
     runs = [_run(network, fold, issue, engine) for (fold, _), issue in zip(blocks, issues, strict=True)]
     waits = [_wait(run - BEGIN, record, waiting) for run, record, waiting in zip(runs, records[1:], late, strict=False)]
     rows = []
