@@ -164,7 +164,8 @@ def _in_place(network: WordNetwork, orders: Sequence[NDArray[np.int64]]) -> dict
 def _rolling(network: WordNetwork, blocks: Sequence[Sequence[Block]]) -> dict[int, tuple[int, int]]:
     """Layers whose bits may lie partly over those that they take, with the layer and how far behind it they begin.
 
-    A layer of one block reads its input from the top to the bottom once. A pass may write where no later pass reads.
+    A layer of one block reads its input from the top to the bottom once. A pass may write where no later pass reads; a
+    pixel's first words are written while its last channels are computed.
     """
     lives = _feature_lives(network)
     found = {}
@@ -179,11 +180,12 @@ def _rolling(network: WordNetwork, blocks: Sequence[Sequence[Block]]) -> dict[in
                    + max(0, x * engine.columns * layer.conv.stride - layer.conv.padding) // engine.columns) * pitch
                   for x in range(plan.groups_x)] for y in range(layer.out_shape[0])]
         reads = [address for row in first for address in row]
-        lowest = len(reads) * [0]  # of all reads behind each pass
+        lowest = len(reads) * [0]  # of all reads behind each column group's first write
         following = source.out_shape[0] * across * pitch
         for index in reversed(range(len(reads))):
-            lowest[index] = following
-            following = min(following, reads[index])
+            again = min(following, reads[index])
+            lowest[index] = again if pitch_out > 1 else following
+            following = again
         found[number] = layer.inputs, min(least - (index + 1) * pitch_out for index, least in enumerate(lowest))
     return found
 

@@ -84,14 +84,16 @@ def test_bits_are_there_when_they_are_read(name):
         for block in fold.blocks:
             for y in range(layer.out_shape[0]):
                 for group in range(fold.groups_x):
-                    if source:
-                        for address in addresses_read(fold, source, block, y, group, engine):
-                            assert memory[address] == layer.inputs, (layer.name, y, group)
-                    if fold.features is None:
-                        continue
-                    words = -(-len(block.plan.layer.weights) * layer.tiles // engine.lanes)
-                    start = fold.features + (y * fold.groups_x + group) * fold.feature_pitch + block.feature
-                    memory |= dict.fromkeys(range(start, start + words), number)
+                    start = (fold.features or 0) + (y * fold.groups_x + group) * fold.feature_pitch + block.feature
+                    made = 0
+                    for part in range(block.count):
+                        if source:
+                            for address in addresses_read(fold, source, block, y, group, engine):
+                                assert memory[address] == layer.inputs, (layer.name, y, group)
+                        made += min(engine.rows, len(block.plan.layer.weights) - part * engine.rows) * layer.tiles
+                        if fold.features is not None:
+                            words = made // engine.lanes if part < block.count - 1 else -(-made // engine.lanes)
+                            memory |= dict.fromkeys(range(start, start + words), number)
 
 
 def addresses_read(fold, source, block, y, group, engine):
