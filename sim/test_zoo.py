@@ -20,7 +20,7 @@ SLOWEST = 20_000
 
 @pytest.mark.parametrize("name", zoo.names())
 def test_network(name):
-    """Scores, class and cycle of every result; every map of bits and words of three images; recovery from bad frames."""
+    """Scores, class and cycle of every result; all bits and words of three images; recovery from bad frames."""
     entry = zoo.load(name)
     board = find_board("ice40")
     engine = choose_engine(entry.graph, board)

@@ -2,7 +2,8 @@
 
 import hashlib
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,26 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from sw import ir
 from sw.command import Parser, run_command
+from sw.errors import CompileError
 from sw.files import npz_bytes, write_atomic
 from sw.frontend import import_module
 from sw.graph_file import save_graph
 from sw.nn import ScoreHead
-from sw.nn.fixed import fixed_point, set_fixed
+from sw.nn.fixed import FixedPoint, fixed_point, set_fixed
 from sw.passes import lower
 from sw.quantise import CALIBRATION_IMAGES, FREE_WORD_BITS, WORD_BITS, calibrate, needs_format
 from sw.reference import run
 from sw.train import checkpoint, data
+from sw.train.compact import half_weights
+from sw.train.recipes import Recipe
 
 __all__ = ["Comparison", "compare", "export", "main"]
 
 #: Test images, from the first on, that go with a graph for simulations.
 SAMPLE = 300
 
-_BATCH = 500
+# Of float64 maps that stay in the cache.
+_BATCH = 50
 
 
 @dataclass(frozen=True)
@@ -89,40 +94,74 @@ def _outputs(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, NDAr
 
 
 def export(path: Path | str, folder: Path | str, *, data_name: str | None = None, data_dir: Path | None = None,
-           word_bits: int | None = None, dump: Path | None = None,
+           word_bits: int | None = None, widths: Sequence[int] = (), compact: bool = False, dump: Path | None = None,
            progress: bool = False) -> tuple[ir.Graph, Comparison]:
     """Write the graph of checkpoint ``path`` and the first test images to ``folder``, whose name it gets.
 
     The data set is the one that the checkpoint was trained on unless ``data_name`` says another; where the names of
     its classes are known, they are the ``labels`` of the graph's metadata. Where the model has real values between
-    its layers, they become words of ``word_bits`` bits (``sw.quantise.default_bits`` unless told), calibrated on
-    training images. ``dump`` is a folder for the graph between the passes. Raises ``CompileError`` and ``OSError``;
-    then ``folder`` is as it was.
+    its layers, they become words of ``word_bits`` bits, calibrated on training images; unless told, in the format that
+    the network was fine-tuned in, else of ``sw.quantise.default_bits``. ``widths`` of words are tried beside it, and
+    what each would give stands in the metadata: ``accuracy_by_word_bits``, in the order given. ``compact`` writes
+    ``checkpoint.safetensors`` too, with ``sw.train.compact.half_weights``, and all else is of that. ``dump`` is a
+    folder for the graph between the passes. Raises ``CompileError`` and ``OSError``; then ``folder`` is as it was.
     """
     folder = Path(folder)
     model, trained = checkpoint.load(path)
+    content = Path(path).read_bytes()
+    if compact:
+        model.load_state_dict(half_weights(model), strict=False)
     data_name = data_name or trained.data
     image_size = trained.image_size if data_name == "folder" else None
     dataset = data.load(data_name, data_dir, image_size)
     _, channels, height, width = dataset.test_images.shape
     known: dict[str, Any] = {"image_size": list(image_size)} if image_size else {}
     if needs_format(model):
-        known["fixed_point"] = asdict(calibrate(model, dataset.train_images[:CALIBRATION_IMAGES], word_bits))
+        images = dataset.train_images[:CALIBRATION_IMAGES]
+        if widths:
+            known["accuracy_by_word_bits"] = [
+                _at_width(model, trained.recipe, bits, images, dataset, progress) for bits in widths]
+        known["fixed_point"] = asdict(_calibrated(model, trained.recipe, word_bits, images))
+    elif widths:
+        raise CompileError(f"{path}: the network has no words between its layers; leave out --widths")
     graph = lower(import_module(model, (height, width, channels), folder.resolve().name), dump)
     comparison = compare(model, graph, dataset.test_images, dataset.test_labels, progress)
+    if compact:
+        measured = comparison.float_right / comparison.images if data_name == trained.data else None
+        content = checkpoint.to_bytes(model, replace(trained, test_accuracy=measured), compact=True)
     classes = graph.shape(graph.nodes[-1].name)[2]
     if len(dataset.class_names) >= classes:  # a name for each score, or hw.host could not tell them all
         known["labels"] = list(dataset.class_names[:classes])
     graph = graph.replace(metadata={
         **comparison.metadata(), "data": data_name, "seed": trained.seed, "epochs_done": trained.epochs_done,
         "recipe": asdict(trained.recipe), "versions": dict(trained.versions),
-        "checkpoint_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(), **known,
+        "checkpoint_sha256": hashlib.sha256(content).hexdigest(), **known,
     })
     sample = dataset.test_images[:SAMPLE].permute(0, 2, 3, 1).numpy()
     labels = dataset.test_labels[:SAMPLE].numpy().astype(np.uint8)
     write_atomic(folder / "sample.npz", npz_bytes({"images": sample, "labels": labels}))
+    if compact:
+        write_atomic(folder / "checkpoint.safetensors", content)
     save_graph(graph, folder)
     return graph, comparison
+
+
+def _calibrated(model: nn.Module, recipe: Recipe, bits: int | None, images: torch.Tensor) -> FixedPoint:
+    """Put a model into integer mode: with words of ``bits`` bits, or those of its recipe if it was fine-tuned."""
+    if recipe.word_bits and bits in (None, recipe.word_bits):
+        return calibrate(model, images, recipe.word_bits, recipe.word_fraction)
+    return calibrate(model, images, bits)
+
+
+def _at_width(model: nn.Module, recipe: Recipe, bits: int, images: torch.Tensor, dataset: data.Dataset,
+              progress: bool) -> dict[str, Any]:
+    """The format of words of ``bits`` bits, and the fraction of all test images that they get right."""
+    fixed = _calibrated(model, recipe, bits, images)
+    batches = list(zip(dataset.test_images.split(_BATCH), dataset.test_labels.split(_BATCH)))
+    with torch.no_grad():
+        right = sum(int((model(batch).argmax(1) == expected).sum()) for batch, expected in tqdm(
+            batches, desc=f"words of {bits} bits", unit="batch", leave=False, disable=not progress))
+    return {**asdict(fixed), "accuracy": right / len(dataset.test_images)}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -142,17 +181,34 @@ def _main(arguments: list[str] | None) -> int:
     parser.add_argument("--word-bits", metavar="N", type=int,
                         help=f"width of real values between layers, where there are any ({WORD_BITS} where they are "
                              f"stored, {FREE_WORD_BITS} where they only become bits)")
+    parser.add_argument("--widths", metavar="N,...", type=_widths, default=(),
+                        help="try words of these widths too, and show what each would give")
+    parser.add_argument("--compact", action="store_true",
+                        help="write checkpoint.safetensors there too, latent weights as 16-bit floats that give the "
+                             "same binary weights, and export that; it cannot be trained further")
     parser.add_argument("--dump-passes", metavar="FOLDER", type=Path, help="save the graph between all passes there")
     given = parser.parse_args(arguments)
     graph, found = export(given.checkpoint, given.out, data_name=given.data, data_dir=given.data_dir,
-                          word_bits=given.word_bits, dump=given.dump_passes, progress=sys.stderr.isatty())
+                          word_bits=given.word_bits, widths=given.widths, compact=given.compact, dump=given.dump_passes,
+                          progress=sys.stderr.isatty())
     accuracy = graph.metadata["accuracy"]
     print(f"{graph.name}: PyTorch {accuracy['float']:.2%}, integers {accuracy['integer']:.2%} of {found.images} test "
           f"images of {graph.metadata['data']}")
     print(f"they differ in {found.classes_differ} classes; PyTorch's and the graph's integer scores in "
           f"{found.scores_differ}")
+    for each in graph.metadata.get("accuracy_by_word_bits", []):
+        shift = "shifts of each layer" if each["shift"] is None else f"shift {each['shift']}"
+        print(f"words of {each['bits']} bits: PyTorch {accuracy['float']:.2%}, integers {each['accuracy']:.2%}, "
+              f"fraction {each['fraction']}, {shift}")
     print(f"wrote {given.out}")
     return 0
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(int(width) for width in text.split(","))
+
+
+_widths.__name__ = "list of widths"  # as argparse names it in messages
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def _conv_norm(builder: Builder, path: str, module: ConvNorm, source: str, input
     conv = module.conv
     flipped = module.flipped(input_scale)
     signs = torch.where(flipped, -1.0, 1.0)
-    weights = conv.binary_weight().detach() * signs[:, None, None, None]
+    weights = module.integer_weight(input_scale).detach() * signs[:, None, None, None]
     source = builder.add(ir.Conv(
         f"{path}.conv", source, _weights(weights), conv.stride, conv.padding,
         int(conv.pad_value) if conv.padding else 0, groups=conv.groups, weight_bits=conv.weight_bits))
@@ -151,7 +151,7 @@ def _conv_norm(builder: Builder, path: str, module: ConvNorm, source: str, input
     source = _tiled(builder, f"{path}.tile", source, module.tile)
     constants = module.constants(input_scale)
     constants = constants._replace(gain=constants.gain * signs.repeat(module.tile))
-    source = _affine(builder, f"{path}.norm", source, constants, builder.fixed.sum_bits)
+    source = _affine(builder, f"{path}.norm", source, constants, module.result_bits)
     return _tiled(builder, f"{path}.repeat", source, module.tile_after)
 
 

@@ -32,6 +32,7 @@ class Graph:
     _by_name: Mapping[str, Node] = field(init=False, repr=False)
     _shapes: Mapping[str, Shape] = field(init=False, repr=False)
     _ranges: Mapping[str, Range | None] = field(init=False, repr=False)
+    _misuses: Mapping[str, tuple[int, str] | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
@@ -41,7 +42,8 @@ class Graph:
         known: dict[str, Node] = {}
         shapes: dict[str, Shape] = {}
         ranges: dict[str, Range | None] = {}
-        for node in self.nodes:
+        misuses: dict[str, tuple[int, str] | None] = {}
+        for position, node in enumerate(self.nodes):
             if node.name in known:
                 raise CompileError(f"{node.name}: two layers have this name; rename one")
             for source in node.sources:
@@ -56,7 +58,11 @@ class Graph:
             known[node.name] = node
             shapes[node.name] = node.output_shape(*taken)
             ranges[node.name] = _range(node, [ranges[source] for source in node.sources], taken)
-        for name, value in (("_by_name", known), ("_shapes", shapes), ("_ranges", ranges)):
+            real = [source for source in node.sources if ranges[source] is None and not node.takes_reals]
+            before = [found for source in node.sources if (found := misuses[source])]
+            own = [f"{node.name}: its source {source} gives real numbers; put a sign between them" for source in real]
+            misuses[node.name] = (position, own[0]) if own else max(before, default=None)
+        for name, value in (("_by_name", known), ("_shapes", shapes), ("_ranges", ranges), ("_misuses", misuses)):
             object.__setattr__(self, name, MappingProxyType(value))
 
     def _check_padding(self, conv: Conv) -> None:
@@ -88,6 +94,14 @@ class Graph:
         Raises ``CompileError`` if there is no such node.
         """
         return self._ranges[self.node(name).name]
+
+    def misuse(self, name: str) -> str | None:
+        """What is wrong if a node, or one that it depends on, takes real numbers for integers; ``None`` if none does.
+
+        Raises ``CompileError`` if there is no such node.
+        """
+        found = self._misuses[self.node(name).name]
+        return found[1] if found else None
 
     def consumers(self, name: str) -> tuple[Node, ...]:
         """The nodes that take a node's result, in order. Raises ``CompileError`` if there is no such node."""

@@ -18,11 +18,9 @@ def reach(graph: Graph, name: str) -> int:
 
     Raises ``CompileError`` where a node that it depends on takes real numbers for integers.
     """
-    needed = {graph.node(name).name}
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            needed.update(node.sources)
-            _refuse_reals(graph, node)
+    misuse = graph.misuse(name)
+    if misuse is not None:
+        raise CompileError(misuse)
     values = graph.range(name)
     return values.reach if values else 0
 
@@ -51,12 +49,6 @@ def binary_macs(graph: Graph, name: str) -> int:
         raise CompileError(f"{name}: a convolution is wanted, not a node {type(conv).__name__}")
     planes = conv.weight_bits * value_bits(graph, conv.source)
     return int(_needed(graph)[name].sum()) * conv.weights.size * planes
-
-
-def _refuse_reals(graph: Graph, node: Node) -> None:
-    for source in node.sources:
-        if not node.takes_reals and graph.range(source) is None:
-            raise CompileError(f"{node.name}: its source {source} gives real numbers; put a sign between them")
 
 
 def _needed(graph: Graph) -> dict[str, NDArray[np.bool_]]:

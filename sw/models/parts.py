@@ -9,7 +9,7 @@ from sw.errors import CompileError
 from sw.models.methods import Method, method_for
 from sw.nn.conv_norm import ConvNorm
 from sw.nn.layers import BinaryConv2d, MultiBitConv2d, PixelInput
-from sw.nn.nonlinear import Hardtanh, Linear
+from sw.nn.nonlinear import Hardtanh
 from sw.nn.rep import repeat_channels
 from sw.numerics import black
 
@@ -31,8 +31,7 @@ def checked(model: str, image: Sequence[int], classes: int, bits: int, method: s
 
 def start(method: Method, image: Sequence[int], channels: int, bits: int, weight_bits: int, *, kernel: int = 3,
           stride: int = 1, padding: int = 1, pool: int = 1, bounded: bool = True) -> nn.Sequential:
-    """The input and the first convolution, padded with black; behind it, if ``bounded``, the method's hardtanh, or what
-    lets its words saturate.
+    """The input and the first convolution, padded with black; behind it a hardtanh if the method is ``bounded``.
 
     Raises ``CompileError`` for a ``weight_bits`` that is not 1 to 8.
     """
@@ -44,8 +43,8 @@ def start(method: Method, image: Sequence[int], channels: int, bits: int, weight
     model = nn.Sequential()
     model.add_module("input", PixelInput(bits))
     model.add_module("stem", ConvNorm(conv, pool=pool, stem=True))
-    if bounded:
-        model.add_module("stem_nonlinearity", (Hardtanh if method.bounded else Linear)(channels))
+    if method.bounded and bounded:
+        model.add_module("stem_nonlinearity", Hardtanh(channels))
     return model
 
 

@@ -45,7 +45,7 @@ class ActivationBinarizer(FixedModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the module."""
-        return sign(x, self.current_estimator)
+        return sign(self.as_reals(x), self.current_estimator)
 
     def extra_repr(self) -> str:
         """For ``print(model)``."""
@@ -64,6 +64,7 @@ class NormalisedSign(ActivationBinarizer):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
+        x = self.as_reals(x)
         if self.training:
             # Unbiased, from moments: one pass over the map where var() takes several.
             count = x[0].numel()
@@ -84,12 +85,12 @@ class RSign(ActivationBinarizer):
     def offsets(self) -> Tensor:
         """``beta`` as words, ``float64 (C,)``, in integer mode."""
         assert self.fixed is not None
-        return round_half_up(self.beta.detach().double() * self.fixed.one)
+        return round_half_up(self.beta.double() * self.fixed.one)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         beta = self.beta.to(x.dtype) if self.fixed is None else self.offsets()
-        return sign(x + beta[:, None, None], self.current_estimator)
+        return sign(self.as_reals(x + beta[:, None, None]), self.current_estimator)
 
 
 class ScaledSign(ActivationBinarizer):

@@ -24,7 +24,7 @@ class Head(FixedModule, ABC):
     """What all have in common: a fully connected layer of ``side x side`` maps to ``classes`` scores.
 
     ``weight`` is ``(classes, C, side, side)``. The result is ``(N, classes)``: logits, or in integer mode the integer
-    scores, ``float64``, whose order is theirs.
+    scores, ``float64``, whose order is theirs. In training such a score is multiplied by its ``unit``, a logit again.
     """
 
     weight_bits = 8
@@ -44,6 +44,14 @@ class Head(FixedModule, ABC):
     def integers(self) -> tuple[Tensor, Tensor]:
         """Integer weights in the shape of ``weight`` and offsets ``(classes,)``, ``float64``, for integer mode."""
 
+    @abstractmethod
+    def unit(self) -> float:
+        """The logit that an integer score of 1 stands for."""
+
+    def _result(self, scores: Tensor) -> Tensor:
+        """Of integer mode, from integer scores."""
+        return scores * self.unit() if self.training else scores
+
     def extra_repr(self) -> str:
         """For ``print(model)``."""
         return f"{self.channels}, {self.classes}, side={self.side}"
@@ -62,13 +70,17 @@ class BinaryHead(Head):
 
     def integers(self) -> tuple[Tensor, Tensor]:
         """See ``Head``."""
-        return self.binarizer.signs(self.weight.detach()).double(), self.offset.detach().round().double()
+        return self.binarizer.signs(self.weight).double(), round_straight_through(self.offset).double()
+
+    def unit(self) -> float:
+        """See ``Head``."""
+        return self.scale
 
     def forward(self, x: Tensor) -> Tensor:
         """See ``Head``."""
         sums = functional.conv2d(x.to(self.weight.dtype), self.binarizer.signs(self.weight)).flatten(1)
         if self.fixed is not None:
-            return sums.double() + self.integers()[1]
+            return self._result(sums.double() + self.integers()[1])
         return (sums + round_straight_through(self.offset)) * self.scale
 
 
@@ -82,14 +94,18 @@ class MultiBitHead(Head):
     def integers(self) -> tuple[Tensor, Tensor]:
         """See ``Head``."""
         weight, unit = odd_integers(self.weight, self.weight_bits)
-        return weight, round_half_up(self.bias.detach().double() / unit)
+        return weight, round_half_up(self.bias.double() / unit)
+
+    def unit(self) -> float:
+        """See ``Head``."""
+        return odd_integers(self.weight.detach(), self.weight_bits)[1]
 
     def forward(self, x: Tensor) -> Tensor:
         """See ``Head``."""
         if self.fixed is None:
             return functional.conv2d(x, self.weight.to(x.dtype)).flatten(1).float() + self.bias
         weight, offset = self.integers()
-        return functional.conv2d(x.double(), weight).flatten(1) + offset
+        return self._result(functional.conv2d(x.double(), weight).flatten(1) + offset)
 
 
 class PooledHead(Head):
@@ -117,17 +133,25 @@ class PooledHead(Head):
         bits = self.fixed.bits - 1 + math.log2(self.side ** 2 * self.channels) + self.weight_bits
         return max(0, math.ceil(bits) + 1 - _SCORE_BITS)
 
-    def integers(self) -> tuple[Tensor, Tensor]:
-        """See ``Head``."""
-        assert self.fixed is not None
-        weight, bias = self.weight.detach().double(), self.bias.detach().double()
+    def _affine(self) -> tuple[Tensor, Tensor]:
+        """Weights and bias of the mean, the norm in them."""
+        weight, bias = self.weight.double(), self.bias.double()
         if self.norm is not None:
-            gain, offset = (values.detach() for values in norm_affine(self.norm))
+            gain, offset = norm_affine(self.norm)
             bias = bias + weight.flatten(1) @ offset
             weight = weight * gain[:, None, None]
-        integers, unit = odd_integers(weight, self.weight_bits)
-        unit *= 2 ** self.reduce / (self.fixed.one * self.side ** 2)
-        return integers, round_half_up(bias / unit)
+        return weight, bias
+
+    def integers(self) -> tuple[Tensor, Tensor]:
+        """See ``Head``."""
+        weight, bias = self._affine()
+        return odd_integers(weight, self.weight_bits)[0], round_half_up(bias / self.unit())
+
+    def unit(self) -> float:
+        """See ``Head``."""
+        assert self.fixed is not None
+        unit = odd_integers(self._affine()[0].detach(), self.weight_bits)[1]
+        return unit * 2 ** self.reduce / (self.fixed.one * self.side ** 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """See ``Head``."""
@@ -137,4 +161,4 @@ class PooledHead(Head):
             return functional.linear(mean, self.weight.flatten(1), self.bias)
         weight, offset = self.integers()
         sums = round_half_up(x.sum((2, 3)) / 2.0 ** self.reduce)
-        return functional.linear(sums, weight.flatten(1)) + offset
+        return self._result(functional.linear(sums, weight.flatten(1)) + offset)

@@ -85,9 +85,13 @@ class BinaryConv2d(nn.Module):
         """The gain ``(O,)`` of the sums; None where it is 1."""
         return None if self.real_weights else self.binarizer.scale(self.weight)
 
-    def sums(self, x: Tensor) -> Tensor:
-        """The convolution without its scale: integers if ``x`` holds integers and ``real_weights`` is not set."""
-        weight = self.binarizer.latent(self.weight) if self.real_weights else self.binary_weight()
+    def sums(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The convolution without its scale: integers if ``x`` holds integers and ``real_weights`` is not set.
+
+        ``weight`` is taken in place of the layer's if given.
+        """
+        if weight is None:
+            weight = self.binarizer.latent(self.weight) if self.real_weights else self.binary_weight()
         weight = weight.to(x.dtype)
         if self.weight.is_contiguous(memory_format=torch.channels_last):
             # What a binarizer computes has lost it, and a convolution's result is laid out as its weights are.

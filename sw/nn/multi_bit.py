@@ -21,7 +21,7 @@ def odd_integers(weight: Tensor, bits: int) -> tuple[Tensor, float]:
     """Weights of a whole layer as odd integers ``float64`` of ``bits`` bits, and the unit that they all count."""
     most = (1 << bits) - 1
     unit = float(weight.detach().abs().max()) / most or 1.0
-    return _odd(weight.detach().double() / unit, most), unit
+    return _odd(weight.double() / unit, most), unit
 
 
 class MultiBit(WeightBinarizer):
@@ -41,9 +41,12 @@ class MultiBit(WeightBinarizer):
         self.bits = bits
         self.most = (1 << bits) - 1
 
-    def signs(self, weight: Tensor) -> Tensor:
-        """The odd integers, in the shape and dtype of ``weight``."""
-        return _odd(weight / self.scale(weight).view(-1, *[1] * (weight.ndim - 1)), self.most)
+    def signs(self, weight: Tensor, coarser: Tensor | None = None) -> Tensor:
+        """The odd integers, in the shape and dtype of ``weight``; for units ``coarser`` (O,) times ``s`` if given."""
+        unit = self.scale(weight)
+        if coarser is not None:
+            unit = (unit * coarser).to(unit.dtype)
+        return _odd(weight / unit.view(-1, *[1] * (weight.ndim - 1)), self.most)
 
     def scale(self, weight: Tensor) -> Tensor:
         """``s`` of the class."""

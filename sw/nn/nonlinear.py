@@ -80,8 +80,8 @@ class _Slopes(Nonlinearity, ABC):
     def integer_slopes(self) -> tuple[Tensor, Tensor]:
         """Both times ``2 ** SLOPE_SHIFT``, rounded, ``float64``. Raises ``CompileError`` for slopes of 32 and more."""
         positive, negative = (
-            round_half_up(slope.detach().double() * (1 << SLOPE_SHIFT)) for slope in self.slopes())
-        steepest = float(torch.maximum(positive.abs().max(), negative.abs().max()))
+            round_half_up(slope.double() * (1 << SLOPE_SHIFT)) for slope in self.slopes())
+        steepest = float(torch.maximum(positive.detach().abs().max(), negative.detach().abs().max()))
         if not steepest < 1 << 15:
             raise CompileError(f"a slope of {steepest / (1 << SLOPE_SHIFT):g} does not fit 16 bits with {SLOPE_SHIFT} "
                                f"behind the point; train with a lower learning rate")
@@ -149,7 +149,7 @@ class RPReLU(PReLU):
         """``before`` and ``after`` as words, ``float64 (C,)``, in integer mode."""
         assert self.fixed is not None
         one = self.fixed.one
-        return round_half_up(self.before.detach().double() * one), round_half_up(self.after.detach().double() * one)
+        return round_half_up(self.before.double() * one), round_half_up(self.after.double() * one)
 
     def shifted(self, x: Tensor) -> Tensor:
         """``x + before``."""

@@ -52,6 +52,8 @@ class SqueezeExcite(FixedModule):
     Raises ``ValueError`` for another function than "sigmoid" and "tanh".
     """
 
+    trainable = False
+
     def __init__(self, channels: int, reduction: int, function: str):
         if function not in ("sigmoid", "tanh"):
             raise ValueError(f"SqueezeExcite function must be sigmoid or tanh, not {function!r}")
@@ -105,6 +107,8 @@ class InstanceBias(FixedModule):
 
     In integer mode v has 8 bits, 5 of them behind the point, and the cubes are summed, not averaged.
     """
+
+    trainable = False
 
     def __init__(self, channels: int, squeeze_excite: bool):
         super().__init__()

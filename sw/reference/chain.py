@@ -31,10 +31,12 @@ def _conv(node: ir.Conv, bound: int, x: NDArray[Any]) -> NDArray[Any]:
     kind = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
     count, kernel_h, kernel_w, each = node.weights.shape
     weights = node.weights.reshape(node.groups, count // node.groups, -1).transpose(0, 2, 1).astype(kind)
+    # Converted before the windows overlap: copies without conversion are several times as fast.
+    x = x.astype(kind, copy=False)
     margin = node.padding
     if margin:
         size = (len(x), x.shape[1] + 2 * margin, x.shape[2] + 2 * margin, x.shape[3])
-        padded = np.full(size, node.pad_value, x.dtype)
+        padded = np.full(size, node.pad_value, kind)
         padded[:, margin:-margin, margin:-margin] = x
         x = padded
     rows = (x.shape[1] - kernel_h) // node.stride + 1

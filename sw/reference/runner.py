@@ -14,8 +14,9 @@ from sw.reference import chain, residual
 
 __all__ = ["Result", "evaluate", "run", "trace"]
 
-#: Elements of the largest temporary array: it and a few smaller ones are alive at a time.
-_BATCH_ELEMENTS = 1 << 22
+#: Elements of the largest temporary array, so few that it stays in the cache: it and a few smaller ones are alive at a
+#: time.
+_BATCH_ELEMENTS = 1 << 20
 
 _EVALUATE: Mapping[type[ir.Node], Callable[..., NDArray[Any]]] = {**chain.EVALUATE, **residual.EVALUATE}
 
@@ -50,6 +51,7 @@ def run(graph: ir.Graph, images: NDArray[np.uint8], trace: bool = False) -> Resu
         raise CompileError(f"network {graph.name}: it must end in scores, not in {last.name}")
     for node in graph.nodes:
         ir.reach(graph, node.name)
+    bounds = {node.name: _bound(graph, node) for node in graph.nodes}
     batch = max(1, _BATCH_ELEMENTS // max(_temporary(graph, node) for node in graph.nodes))
     done = {source: node.name for node in graph.nodes for source in node.sources}  # by whom a map is taken last
     kept: dict[str, list[NDArray[Any]]] = {node.name: [] for node in graph.nodes}
@@ -58,7 +60,7 @@ def run(graph: ir.Graph, images: NDArray[np.uint8], trace: bool = False) -> Resu
         maps: dict[str, NDArray[Any]] = {}
         for node in graph.nodes:
             sources = [maps[name] for name in node.sources] or [images[start:start + batch]]
-            maps[node.name] = evaluate(graph, node.name, *sources)
+            maps[node.name] = _EVALUATE[type(node)](node, bounds[node.name], *sources)
             if trace:
                 kept[node.name].append(maps[node.name].astype(_kind(graph.range(node.name))))
             for source in {name for name in node.sources if done[name] == node.name}:
@@ -81,12 +83,17 @@ def evaluate(graph: ir.Graph, name: str, *sources: NDArray[Any]) -> NDArray[Any]
     have any number of pixels. Raises ``CompileError`` if there is no such node.
     """
     node = graph.node(name)
+    return _EVALUATE[type(node)](node, _bound(graph, node), *sources)
+
+
+def _bound(graph: ir.Graph, node: ir.Node) -> int:
+    """A magnitude that nothing exceeds on the way from a node's sources to its result."""
     ranges = [graph.range(source) for source in node.sources]
     taken = [values for values in ranges if values is not None]
-    bound = max((values.reach for values in (graph.range(name), *taken) if values), default=0)
+    bound = max((values.reach for values in (graph.range(node.name), *taken) if values), default=0)
     if len(taken) == len(ranges):
         bound = max(bound, node.peak(taken, [graph.shape(source) for source in node.sources]))
-    return _EVALUATE[type(node)](node, bound, *sources)
+    return bound
 
 
 def _kind(values: ir.Range | None) -> type[np.generic]:

@@ -12,9 +12,10 @@ from torch import nn
 from sw import models
 from sw.errors import ArtifactError, CompileError
 from sw.files import write_atomic
+from sw.train.compact import half_weights
 from sw.train.recipes import Recipe
 
-__all__ = ["SCHEMA", "Metadata", "load", "save"]
+__all__ = ["SCHEMA", "Metadata", "load", "save", "to_bytes"]
 
 #: Version of the metadata's fields.
 SCHEMA = 1
@@ -53,14 +54,22 @@ class Metadata:
 
 def save(path: Path | str, model: nn.Module, metadata: Metadata) -> None:
     """Write a model's float32 tensors and metadata, whole or not at all. Raises ``OSError``."""
+    write_atomic(path, to_bytes(model, metadata))
+
+
+def to_bytes(model: nn.Module, metadata: Metadata, compact: bool = False) -> bytes:
+    """The contents of a checkpoint; a compact one has ``half_weights``, and is no start for more training.
+
+    Raises ``CompileError`` where there are none.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
                if not name.endswith(_LEFT_OUT)}
     text = json.dumps({"schema": SCHEMA, **asdict(metadata)}, sort_keys=True)
-    write_atomic(path, safetensors.torch.save(tensors, {_KEY: text}))
+    return safetensors.torch.save({**tensors, **(half_weights(model) if compact else {})}, {_KEY: text})
 
 
 def load(path: Path | str) -> tuple[nn.Module, Metadata]:
-    """The model of a checkpoint, in eval mode, and its metadata.
+    """The float32 model of a checkpoint, compact or not, in eval mode, and its metadata.
 
     Raises ``ArtifactError`` when the file is missing, damaged, of another schema, or not of the model it
     names.

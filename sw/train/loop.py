@@ -1,7 +1,7 @@
 """Training and evaluation of one network."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -11,6 +11,8 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from sw.errors import CompileError
 from sw.nn import set_epoch, set_real_weights
+from sw.nn.fixed import FixedPoint, check_trainable, set_fixed
+from sw.quantise import common_shift, stores_words
 from sw.train.augment import augment
 from sw.train.data import Dataset
 from sw.train.loss import Loss
@@ -19,7 +21,8 @@ from sw.train.recipes import Recipe
 
 __all__ = ["EpochResult", "Phase", "Training", "evaluate", "phases", "total_epochs", "train"]
 
-EVALUATION_BATCH = 500
+#: Images at a time; their maps stay in the cache.
+EVALUATION_BATCH = 100
 
 
 class EpochResult(NamedTuple):
@@ -76,17 +79,21 @@ class Training:
 
     ``seed`` fixes the order of images, their augmentation and dropout (the model's initial weights are the caller's).
     Dropout takes PyTorch's own generators, so nothing else may draw from them meanwhile. The model trains in place, on
-    the device where its parameters are; ``teacher``, on the same one, is needed if the recipe distils. On the CPU the
-    same calls on the same machine with the same number of threads give the same weights, interrupted or not; on a GPU
-    as far as PyTorch's kernels repeat their sums in the same order.
+    the device where its parameters are; ``teacher``, on the same one, is needed if the recipe distils. With words in
+    the recipe it trains in integer mode: batch norms keep their statistics, and schedules of gradients stand at their
+    end. On the CPU the same calls on the same machine with the same number of threads give the same weights,
+    interrupted or not; on a GPU as far as PyTorch's kernels repeat their sums in the same order.
 
-    Raises ``CompileError`` when there is one image only (batch norm needs two), or no teacher where one is needed.
+    Raises ``CompileError`` when there is one image only (batch norm needs two), no teacher where one is needed, or no
+    gradient in integer mode.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, dataset: Dataset, *, seed: int,
                  teacher: nn.Module | None = None):
         if len(dataset.train_images) < 2:
             raise CompileError("the data has one training image; batch norm needs at least two")
+        if recipe.word_bits:
+            check_trainable(model)
         self.model = model
         self.recipe = recipe
         self.epochs_done = 0
@@ -123,14 +130,28 @@ class Training:
             if not epoch and self.epochs_done:
                 self._begin_phase(phase)
             set_real_weights(self.model, phase.real_weights)
-            set_epoch(self.model, epoch, phase.epochs)
+            if self.recipe.word_bits:
+                set_epoch(self.model, phase.epochs - 1, phase.epochs)
+                self._set_words()
+            else:
+                set_epoch(self.model, epoch, phase.epochs)
             loss, accuracy = self._epoch(f"epoch {self.epochs_done + 1}/{total}", progress)
             self.epochs_done += 1
             rate = self.recipe.learning_rate * self._factor(self._schedule.last_epoch - 1)
             yield EpochResult(self.epochs_done, loss, accuracy, rate, phase.real_weights)
 
+    def _set_words(self) -> None:
+        """Integer mode for the next epoch; raises ``CompileError`` if constants do not fit."""
+        fixed = FixedPoint(self.recipe.word_fraction, self.recipe.word_bits)
+        set_fixed(self.model, fixed)
+        if stores_words(self.model):
+            # With one bit for the gains to grow into.
+            shift = max(0, common_shift(self.model, self._images[:1]) - 1)
+            set_fixed(self.model, replace(fixed, shift=shift))
+
     def _epoch(self, title: str, progress: bool) -> tuple[float, float]:
         recipe = self.recipe
+        mixed = recipe.bfloat16 and not recipe.word_bits  # 8 bits of mantissa hold no sums
         self.model.train()
         order = torch.randperm(len(self._images), generator=self._generator)
         loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
@@ -141,7 +162,7 @@ class Training:
             chosen = chosen.to(self._device)
             images = augment(self._images[chosen], self._generator, flip=recipe.flip, shift=recipe.shift)
             labels = self._labels[chosen]
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=recipe.bfloat16):
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=mixed):
                 logits = self.model(images).float()
             loss = self._loss(images, logits, labels)
             self._optimizer.zero_grad()

@@ -11,7 +11,8 @@ from sw.command import Parser
 from sw.errors import CompileError
 from sw.models.methods import METHODS
 from sw.names import nearest
-from sw.train import data
+from sw.quantise import default_bits
+from sw.train import checkpoint, data
 from sw.train.recipes import RECIPES, SETTINGS, Recipe, recipe_for
 
 __all__ = ["chosen_recipe", "listing", "parser"]
@@ -27,6 +28,9 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--model", metavar="NAME", help="a model; its method or its first recipe gives all settings")
     what.add_argument("--method", metavar="NAME", help="of --model: how weights and activations become binary")
     what.add_argument("--recipe", metavar="NAME", help="a model and all settings of its training, by name")
+    what.add_argument("--fine-tune", metavar="FILE", type=Path,
+                      help="a checkpoint of the same data, which is trained on as the integers that it is exported as: "
+                      "3 epochs with a tenth of its learning rate unless told")
     what.add_argument("--option", metavar="KEY=JSON", action="append", default=[],
                       help="an option of the model, such as channels=[16,16,32,32]; may be repeated; image and classes "
                       "are the data's unless told")
@@ -75,10 +79,14 @@ _size.__name__ = "size"  # as argparse names it in messages
 
 def chosen_recipe(given: argparse.Namespace) -> Recipe:
     """The recipe that the options name, with their changes. Raises ``CompileError`` for what does not exist."""
-    if (given.recipe is None) == (given.model is None):
-        raise CompileError("give one of --model and --recipe; --list shows them")
+    if [given.model, given.recipe, given.fine_tune].count(None) != 2:
+        raise CompileError("give one of --model, --recipe and --fine-tune; --list shows models and recipes")
     options = dict(_option(text) for text in given.option)
-    if given.recipe is not None:
+    if given.fine_tune is not None:
+        if options or given.method is not None:
+            raise CompileError("--method and --option are for new networks, not for --fine-tune")
+        recipe = _recipe_of_checkpoint(given.fine_tune)
+    elif given.recipe is not None:
         if given.method is not None:
             raise CompileError("--method goes with --model, not with --recipe, which says its own")
         recipe = RECIPES[nearest("recipe", given.recipe, tuple(RECIPES), CompileError)]
@@ -86,6 +94,15 @@ def chosen_recipe(given: argparse.Namespace) -> Recipe:
         recipe = _recipe_of_model(given.model, given.method)
     changes = {name: getattr(given, name) for name in SETTINGS if getattr(given, name) is not None}
     return dataclasses.replace(recipe, **changes, options={**recipe.options, **options})
+
+
+def _recipe_of_checkpoint(path: Path) -> Recipe:
+    """For fine-tuning: the last epochs of a training, as it were."""
+    model, trained = checkpoint.load(path)
+    recipe = trained.recipe
+    return dataclasses.replace(
+        recipe, epochs=3, learning_rate=recipe.learning_rate / 10, warmup_epochs=0, real_weight_epochs=0,
+        word_bits=min(default_bits(model), int(SETTINGS["word_bits"].most)), word_fraction=0)
 
 
 def _recipe_of_model(model: str, method: str | None) -> Recipe:

@@ -15,6 +15,8 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from sw import models
 from sw.errors import CompileError
+from sw.nn.fixed import check_trainable
+from sw.quantise import CALIBRATION_IMAGES, calibrate
 from sw.train import checkpoint, data, log, state
 from sw.train.loop import EpochResult, Training, evaluate, total_epochs
 from sw.train.recipes import Recipe
@@ -37,6 +39,7 @@ class Task:
     limit: int | None = None
     seed: int = 1
     teacher: Path | None = None
+    fine_tune: Path | None = None
     resume: bool = False
     evaluate_every: int = 5
     device: str = "cpu"
@@ -55,8 +58,13 @@ class Task:
         if self.teacher is not None and not self.recipe.distillation:
             raise CompileError("--teacher means nothing with distillation 0; give --distillation up to 1, or leave it "
                                "out")
-        if self.teacher is not None and self.teacher.resolve() == self.out.resolve():
-            raise CompileError(f"--out must be another file than --teacher, not {self.out}")
+        if (self.fine_tune is None) != (self.recipe.word_bits == 0):
+            raise CompileError(f"words of {self.recipe.word_bits} bits and --fine-tune {self.fine_tune}: a checkpoint "
+                               f"is fine-tuned with --word-bits from 4 to 16, and nothing else is trained with words")
+        for name in ("teacher", "fine_tune"):
+            path = getattr(self, name)
+            if path is not None and path.resolve() == self.out.resolve():
+                raise CompileError(f"--out must be another file than --{name.replace('_', '-')}, not {self.out}")
 
     @property
     def state_path(self) -> Path:
@@ -99,8 +107,13 @@ def run(task: Task, progress: bool = True) -> None:
     recipe = fitted(task.recipe, dataset)
     dataset = _limited(dataset, task.limit)
     torch.manual_seed(task.seed)
-    model = _built(recipe)
+    model = _built(recipe) if task.fine_tune is None else _trained(task, task.fine_tune)
     classes = _check_fit(model, recipe, dataset)
+    if recipe.word_bits:
+        check_trainable(model)
+        images = dataset.train_images[:CALIBRATION_IMAGES]
+        fixed = calibrate(model, images, recipe.word_bits, recipe.word_fraction or None)
+        recipe = replace(recipe, word_fraction=fixed.fraction)
     teacher, teacher_sha256 = _teacher(task, dataset, classes)
     versions = {"torch": version("torch"), "threads": str(torch.get_num_threads()), "device": task.device}
     metadata = checkpoint.Metadata(
@@ -111,13 +124,15 @@ def run(task: Task, progress: bool = True) -> None:
     model.to(task.device)
     training = Training(model, recipe, dataset, seed=task.seed,
                         teacher=None if teacher is None else teacher.to(task.device))
-    identity = _identity(metadata, dataset)
+    identity = {**_identity(metadata, dataset), "fine_tune_sha256": _digest(task.fine_tune)}
     rows: list[log.Row] = []
     if saved is not None:
         rows = saved.resume(training, identity)
     task.out.parent.mkdir(parents=True, exist_ok=True)
     weights = sum(parameter.numel() for parameter in model.parameters())
     method = f" with {recipe.options['method']}" if "method" in recipe.options else ""
+    if recipe.word_bits:
+        method += f", as words of {recipe.word_bits} bits, {recipe.word_fraction} of them behind the point"
     tqdm.write(f"{recipe.model}{method}: {weights} parameters, seed {task.seed}, {total_epochs(recipe)} epochs of "
                f"{len(dataset.train_images)} images of {task.data} on {task.device}"
                + f", {len(rows)} of them done before" * bool(rows))
@@ -159,7 +174,8 @@ class _Files:
 
     def _write(self, result: EpochResult, accuracy: float | None, last: bool) -> None:
         # The state comes last: what was written before it is written again, the same, by a training that goes on.
-        measured = None if result.real_weights else accuracy  # the weights of a checkpoint are binary
+        # That of a checkpoint is of its binary weights and of real values between them.
+        measured = None if result.real_weights or self.metadata.recipe.word_bits else accuracy
         checkpoint.save(self.task.out, self.training.model,
                         replace(self.metadata, epochs_done=result.epoch, test_accuracy=measured))
         log.save(self.task.log_path, self.rows)
@@ -174,6 +190,18 @@ def _built(recipe: Recipe) -> nn.Module:
         return models.build(recipe.model, **recipe.options)
     except ValueError as error:  # of a layer's constructor
         raise CompileError(f"{recipe.model}: {error}") from None
+
+
+def _trained(task: Task, path: Path) -> nn.Module:
+    """The model of a checkpoint. Raises ``CompileError`` if it was trained on other data."""
+    model, trained = checkpoint.load(path)
+    if trained.data != task.data:
+        raise CompileError(f"{path} was trained on {trained.data}, not on {task.data}; give --data {trained.data}")
+    return model
+
+
+def _digest(path: Path | None) -> str | None:
+    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _limited(dataset: data.Dataset, limit: int | None) -> data.Dataset:
@@ -210,7 +238,7 @@ def _teacher(task: Task, dataset: data.Dataset, classes: int) -> tuple[nn.Module
         raise CompileError(
             f"teacher {task.teacher} takes images of {found[0]} in {found[1]} classes of {found[2]}, and this training "
             f"has {wanted[0]} in {wanted[1]} classes of {wanted[2]}; train one on the same data")
-    return teacher, hashlib.sha256(task.teacher.read_bytes()).hexdigest()
+    return teacher, _digest(task.teacher)
 
 
 def _identity(metadata: checkpoint.Metadata, dataset: data.Dataset) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """``sw.frontend.integer_import``: PyTorch in integer mode is the integer reference, bit for bit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from sw.nn.fixed import FixedPoint, set_fixed
 from sw.nn.nonlinear import NONLINEARITIES, RPReLU
 from sw.nn.shortcuts import SHORTCUTS
 from sw.passes import lower
+from sw.quantise import common_shift
 from sw.reference import run
 
 #: Small models of each family, with channels that beta 4, or beta 2 with groups of 2, divide.
@@ -52,10 +55,16 @@ def made(name, seed, options):
     return model.eval(), images
 
 
-def check(name, seed, fixed, **options):
-    """Scores, maps of signs, and scores behind the passes; returns the graph."""
+def check(name, seed, fixed, shared=None, **options):
+    """Scores, maps of signs, and scores behind the passes; returns the graph.
+
+    With ``shared`` all batch norms have the smallest shift of all, less that.
+    """
     model, images = made(name, seed, options)
     set_fixed(model, fixed)
+    if shared is not None:
+        fixed = replace(fixed, shift=max(0, common_shift(model, images[:1]) - shared))
+        set_fixed(model, fixed)
     seen = {}
     for path, module in model.named_modules():
         if isinstance(module, ActivationBinarizer):
@@ -93,14 +102,14 @@ def networks(draw):
     if family == "vgg-tiny":
         options["head_bits"] = draw(st.sampled_from([1, 8]))
     bits = draw(st.integers(4, 16))
-    return family, options, FixedPoint(draw(st.integers(1, min(bits, 9))), bits)
+    return family, options, FixedPoint(draw(st.integers(1, min(bits, 9))), bits), draw(st.sampled_from([None, 0, 6]))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(networks(), st.integers(0, 1000))
 def test_random_networks(network, seed):
-    family, options, fixed = network
-    check(family, seed, fixed, **options)
+    family, options, fixed, shared = network
+    check(family, seed, fixed, shared, **options)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

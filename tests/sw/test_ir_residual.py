@@ -194,6 +194,24 @@ def test_real_numbers_have_no_width_and_no_place():
             ir.value_bits(net, "norm")
 
 
+def test_real_numbers_are_refused_in_all_that_follows():
+    norm = ir.BatchNorm("norm", "image", FOUR, FOUR, FOUR, FOUR, 0.5)
+    net = graph(norm, ir.Clip("first", "norm", 0, 1), ir.Clip("second", "norm", 0, 1), ir.Sign("sign", "first"),
+                ir.Add("both", "second", "sign", 8), ir.Threshold("apart", "norm", FOUR))
+    problems = {"norm": None, "first": "first", "second": "second", "sign": "first", "both": "both", "apart": None}
+    for name, culprit in problems.items():
+        assert net.misuse(name) == (culprit and f"{culprit}: its source {'second' if name == 'both' else 'norm'} gives "
+                                                f"real numbers; put a sign between them")
+
+
+def test_the_last_misuse_is_named():
+    norm = ir.BatchNorm("norm", "image", FOUR, FOUR, FOUR, FOUR, 0.5)
+    net = graph(norm, ir.Clip("first", "norm", 0, 1), ir.Sign("one", "first"), ir.Clip("second", "norm", 0, 1),
+                ir.Sign("two", "second"), ir.Add("both", "two", "one", 8))
+    with pytest.raises(CompileError, match="^second: its source norm gives real numbers"):
+        ir.reach(net, "both")
+
+
 @pytest.mark.parametrize(("conv", "planes"), [
     (ir.Conv("n", "image", ones(4, 3, 3, 2), groups=2), 3),
     (ir.Conv("n", "bits", ones(4, 3, 3, 4)), 1),

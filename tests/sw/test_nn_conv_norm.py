@@ -9,10 +9,13 @@ from sw.errors import CompileError
 from sw.nn import BinaryConv2d, LibraPB, MeanScale, MultiBitConv2d, ReCU, TrainableScale
 from sw.nn.conv_norm import ConvNorm, norm_affine
 from sw.nn.fixed import FixedPoint, set_fixed
-from tests.sw.scalar_words import constants, convolved, random_words, randomise, saturated, shifted
+from tests.sw.scalar_words import constants, convolved, half_up, random_words, randomise, saturated, shifted
 
 #: Word formats: ordinary, without a fraction, so narrow that sums saturate, and wide.
 FORMATS = [FixedPoint(6, 8), FixedPoint(0, 12), FixedPoint(4, 4), FixedPoint(12, 20)]
+
+#: With a shift for all layers: with the last the units of weights of several bits grow.
+SHARED = [FixedPoint(6, 8, 7), FixedPoint(4, 12, 0), FixedPoint(1, 10, 3)]
 
 
 def layers():
@@ -124,14 +127,63 @@ def test_integer_mode_is_that_of_python_integers(name, fixed):
             exact_plane = [[shifted(gain * value + offset, made.shift) for value in row]
                            for row in pooled(image[o], layer.pool, choose)]
             saturating += any(abs(value) > 1 << (fixed.bits + 1) for row in exact_plane for value in row)
-            assert plane == [[saturated(value, fixed.sum_bits) for value in row] for row in exact_plane]
+            assert plane == [[saturated(value, layer.result_bits) for value in row] for row in exact_plane]
+    assert layer.result_bits == fixed.bits + (0 if layer.stem else 2)
     assert saturating or fixed.bits > 4 or name == "words"
+
+
+@pytest.mark.parametrize("fixed", SHARED, ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_one_shift_for_all_layers(name, fixed):
+    layer, x, scale = case(name)
+    set_fixed(layer, fixed)
+    made, weights = layer.constants(scale), layer.integer_weight(scale).int()
+    assert made.shift == fixed.shift and made.gain.abs().max() <= 32767
+    unit = 2.0 ** (fixed.fraction + fixed.shift)
+    count, (gains, offsets), factors = layer.conv.out_channels, norms(layer), scales(layer, scale)
+    reals = [gain * factors[j % count] / (fixed.one if layer.takes_words else 1) * unit for j, gain in enumerate(gains)]
+    assert made.offset.tolist() == [half_up(offset * unit) for offset in offsets]
+    if layer.conv.weight_bits == 1:
+        assert torch.equal(weights, layer.conv.binary_weight().int())
+        assert all(abs(gain - real) < 0.5001 for gain, real in zip(made.gain.tolist(), reals))
+    else:
+        # Gains are whole, and weights count so much more that the product is the same.
+        assert [abs(gain) for gain in made.gain.tolist()] == [math.ceil(abs(real)) for real in reals]
+        latent = (layer.conv.weight.detach() / layer.conv.scale()[:, None, None, None]).tolist()
+        for row, real, gain, found in zip(latent, reals, made.gain.tolist(), weights.tolist()):
+            smaller = real / gain if gain else 1.0
+            for planes, others in zip(row, found):
+                for value, other in zip(sum(planes, []), sum(others, [])):
+                    assert other % 2 == 1 and abs(other - value * smaller) < 1.0001
+    found = layer(x.double(), scale)
+    with torch.no_grad():
+        sums_of = layer.conv.sums(x.double(), weights.double())
+    if layer.pool == layer.tile == layer.tile_after == 1:
+        for image, result in zip(sums_of.int().tolist(), found.tolist()):
+            for o, plane in enumerate(image):
+                gain, offset = int(made.gain[o]), int(made.offset[o])
+                assert result[o] == [[saturated(shifted(gain * value + offset, made.shift), layer.result_bits)
+                                      for value in row] for row in plane]
+
+
+def test_units_of_weights_grow_where_a_gain_would_vanish():
+    """A gain of 0.3 would be 0: weights of 255 become 0.3 times as large, 77."""
+    conv = MultiBitConv2d(1, 1, 1)
+    layer = ConvNorm(conv, stem=True).eval()
+    with torch.no_grad():
+        conv.weight.fill_(0.5)
+        layer.norm.eps = 0.0
+        layer.norm.running_var.fill_((float(conv.scale()) / (0.3 * 2 ** -10)) ** 2)
+    set_fixed(layer, FixedPoint(6, 8, 4))
+    assert (layer.constants().gain.item(), layer.integer_weight().item()) == (1, 77)
+    set_fixed(layer, FixedPoint(6, 8))
+    assert (layer.constants().gain.item() > 1 << 14, layer.integer_weight().item()) == (True, 255)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_words_stand_for_the_real_values(name):
     layer, x, scale = case(name)
-    fixed = FixedPoint(10, 22)
+    fixed = FixedPoint(10, 24)
     real = layer((x / fixed.one if layer.takes_words else x).float(), scale)
     set_fixed(layer, fixed)
     words = layer(x.double(), scale) / fixed.one
@@ -149,7 +201,7 @@ def test_wide_sums_are_exact():
     layer = ConvNorm(conv, stem=True).eval()
     set_fixed(layer, FixedPoint(0, 24))
     with torch.no_grad():
-        layer.norm.running_var.fill_(layer.conv.scale().item() ** 2)
+        layer.norm.running_var.fill_((4 * layer.conv.scale().item()) ** 2)
         layer.norm.eps = 0.0
     x = torch.full((1, 12, 5, 5), 255.0)
     x[0, 1, 1, 1] = 1

@@ -1,6 +1,7 @@
 """``sw.nn.fixed`` against fractions and Python integers."""
 
 import re
+from fractions import Fraction
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from sw.nn.fixed import (
     round_half_up,
     set_fixed,
 )
-from tests.sw.scalar_words import constants, shifted
+from tests.sw.scalar_words import constants, half_up, shifted
 
 
 def tensor(values):
@@ -39,6 +40,12 @@ def test_format_that_is_none(fraction, bits):
     message = f"fixed point words must have 4 to 24 bits and a fraction of 0 to 20, not {bits} and {fraction}"
     with pytest.raises(CompileError, match=re.escape(message)):
         FixedPoint(fraction, bits)
+
+
+@pytest.mark.parametrize("shift", [-1, 41, 1.5])
+def test_shift_that_is_none(shift):
+    with pytest.raises(CompileError, match=re.escape(f"the shift of batch norms must be 0 to 40, not {shift}")):
+        FixedPoint(6, 8, shift)
 
 
 def test_halves_round_towards_plus_infinity():
@@ -69,6 +76,23 @@ def test_shift(gain, offset, fraction, shift):
             affine_constants(tensor(gain), tensor(offset), fraction)
     else:
         assert affine_constants(tensor(gain), tensor(offset), fraction).shift == shift
+
+
+@pytest.mark.parametrize("shift", [0, 3, 9])
+def test_a_given_shift(shift):
+    made = affine_constants(tensor([1.0, -0.3, 0.001]), tensor([0.7, -2.0, 0.0]), 5, shift)
+    gains, offsets = ([Fraction(value) * 2 ** (5 + shift) for value in values] for values in (
+        (1.0, -0.3, 0.001), (0.7, -2.0, 0.0)))
+    assert made.shift == shift
+    assert made.gain.tolist() == [half_up(value) for value in gains]
+    assert made.offset.tolist() == [half_up(value) for value in offsets]
+
+
+def test_a_given_shift_that_is_too_large():
+    largest = affine_constants(tensor([1.0]), tensor([0.0]), 5).shift
+    assert affine_constants(tensor([1.0]), tensor([0.0]), 5, largest).shift == largest == 9
+    with pytest.raises(CompileError, match="does not fit 16 bits with a fraction of 5 and a shift of 10; train"):
+        affine_constants(tensor([1.0]), tensor([0.0]), 5, 10)
 
 
 @pytest.mark.parametrize("gain, offset", [
@@ -105,9 +129,36 @@ def test_affine_is_exact_beyond_53_bits(x, below):
     assert made.item() == exact
 
 
+@pytest.mark.parametrize("shift", [0, 1, 7, 40])
+def test_a_known_reach_changes_nothing(shift):
+    """At both ends of what float64 takes, and next to every tie."""
+    reach = ((1 << 51) - (1 << 50) - (1 << 39)) // 32768 - 1
+    generator = torch.Generator().manual_seed(shift)
+    x = torch.cat([torch.randint(-reach, reach, (300,), generator=generator),
+                   torch.tensor([reach, -reach, 0, 1, -1, 1 << 20, -(1 << 20)])]).double().repeat(1, 4, 1)
+    constants = AffineConstants(tensor([32767, -32767, 1, -1]), tensor([1 << 50, -(1 << 50), 0, 1 << 39]), shift)
+    assert torch.equal(constants(x, reach), constants(x))
+
+
+def test_gradients_pass_roundings():
+    x = tensor([-1.5, 0.2, 2.5]).requires_grad_()
+    (round_half_up(x) * tensor([1, 2, 3])).sum().backward()
+    assert x.grad.tolist() == [1, 2, 3]
+    x, gain, offset = (tensor(values).requires_grad_() for values in ([[3, 4]], [7, 2], [1, 0]))
+    AffineConstants(gain, offset, 2)(x, 100).sum().backward()
+    assert [values.grad.tolist() for values in (x, gain, offset)] == [[[1.75, 0.5]], [0.75, 1], [0.25, 0.25]]
+
+
 def test_affine_of_vectors():
     made = AffineConstants(tensor([2, -1]), tensor([0, 1]), 2)(tensor([[3, 3], [-1, 1]]))
     assert made.tolist() == [[2, 0], [0, 0]]
+
+
+def test_reals_of_words():
+    module = FixedModule()
+    assert module.as_reals(tensor([3])).tolist() == [3]
+    set_fixed(module, FixedPoint(2, 8))
+    assert module.as_reals(tensor([3, -1])).tolist() == [0.75, -0.25]
 
 
 class Part(FixedModule):

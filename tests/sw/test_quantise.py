@@ -1,13 +1,20 @@
 """``sw.quantise``: the format that is chosen, and what is left behind when none fits."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
-from sw import models
+from sw import ir, models
 from sw.errors import CompileError
+from sw.frontend import import_module
+from sw.nn.blocks import ResidualUnit
+from sw.nn.conv_norm import ConvNorm
 from sw.nn.fixed import FixedPoint, fixed_point, set_fixed
 from sw.nn.nonlinear import PReLU
-from sw.quantise import WORD_BITS, calibrate, needs_format
+from sw.passes import lower
+from sw.quantise import WORD_BITS, calibrate, common_shift, needs_format, stores_words
 
 
 def trained(name="resnet8", seed=1, **options):
@@ -24,12 +31,18 @@ def trained(name="resnet8", seed=1, **options):
     return model, images
 
 
+def own_shifts(model):
+    """Of the layers of a model without learned scales of activations, each by itself."""
+    return [module.constants().shift for module in model.modules() if isinstance(module, ConvNorm)]
+
+
 def agreement(model, images, fixed):
-    """Images whose class is that of the real model."""
+    """Images whose class is that of the real model, with the smallest shift for all batch norms."""
     with torch.no_grad():
         set_fixed(model, None)
         real = [row.index(max(row)) for row in model.eval()(images).tolist()]
         set_fixed(model, fixed)
+        set_fixed(model, replace(fixed, shift=min(own_shifts(model))))
         return sum(row.index(max(row)) == right for row, right in zip(model(images).tolist(), real))
 
 
@@ -49,14 +62,14 @@ def test_the_best_fraction_is_chosen_and_of_equal_ones_the_longest(method, bits)
 
 
 def test_wide_words_agree_with_the_real_model():
-    model, images = trained(widths=(8, 16))
+    model, images = trained(widths=(8, 16), stem_bits=1)
     found = calibrate(model, images, 16)
     assert agreement(model, images, found) == len(images)
 
 
 def test_default_width_and_batches():
     model, images = trained(widths=(8,))
-    assert calibrate(model, images).bits == WORD_BITS == 10
+    assert calibrate(model, images).bits == WORD_BITS == 8
     set_fixed(model, None)
     assert calibrate(model, images.repeat(7, 1, 1, 1)) == calibrate(model, images)
 
@@ -89,7 +102,7 @@ def test_constants_that_fit_with_no_fraction():
     prelu = next(module for module in model.modules() if isinstance(module, PReLU))
     with torch.no_grad():
         prelu.slope[0] = 100.0
-    with pytest.raises(CompileError, match="no fraction of words of 10 bits fits: a slope of 100 does not fit 16 bits"):
+    with pytest.raises(CompileError, match="no fraction of words of 8 bits fits: a slope of 100 does not fit 16 bits"):
         calibrate(model, images)
     assert fixed_point(model) is None
     assert model(images).dtype == torch.float32
@@ -103,7 +116,49 @@ def test_fractions_that_do_not_fit_are_passed_over():
         model.stem.norm.running_var.fill_(1.0)
     with pytest.raises(CompileError):
         agreement(model, images, FixedPoint(9, 10))
-    assert calibrate(model, images).fraction < 9
+    assert calibrate(model, images, 10).fraction < 9
+    with pytest.raises(CompileError, match="no fraction of words of 10 bits fits"):
+        calibrate(model, images, 10, 9)
+
+
+def test_a_given_fraction():
+    model, images = trained(widths=(8, 16))
+    for fraction in (2, 5):
+        assert calibrate(model, images, 9, fraction).fraction == fraction
+        assert fixed_point(model).fraction == fraction
+
+
+@pytest.mark.parametrize("method", ["recu", "xu-cheung", "reactnet", "ftbnn", "repbnn"])
+def test_batch_norms_behind_convolutions_share_the_smallest_shift(method):
+    model, images = trained(method=method, widths=(8, 16))
+    set_fixed(model, FixedPoint(5, 8))
+    scales = [module.binarize.scale() for module in model.modules() if isinstance(module, ResidualUnit)]
+    own = [affine.shift for affine in affines(model)]
+    found = common_shift(model, images[:1])
+    assert found == min(own) < max(own) and fixed_point(model) == FixedPoint(5, 8)
+    assert any(scale is not None for scale in scales) == (method == "xu-cheung")
+    fixed = calibrate(model, images)
+    assert {affine.shift for affine in affines(model)} == {fixed.shift}
+    assert max(np.abs(affine.gain).max() for affine in affines(model)) >= 1 << 14  # no larger one fits
+
+
+def affines(model):
+    """Behind convolutions, maybe with a selection between, in the graph of a model."""
+    graph = lower(import_module(model, (8, 8, 1), "net"))
+    for node in graph.nodes:
+        source = node
+        while isinstance(source, ir.Select | ir.MaxPool | ir.Affine):
+            source = graph.node(source.source)
+        if isinstance(node, ir.Affine) and isinstance(source, ir.Conv):
+            yield node
+
+
+@pytest.mark.parametrize("name, options, stored", [
+    ("resnet8", {}, True), ("vgg-tiny", {"method": "sd-bnn"}, True), ("vgg-tiny", {}, False), ("tfc", {}, False)])
+def test_layers_whose_words_only_become_bits_keep_their_shifts(name, options, stored):
+    model, images = trained(name, **options)
+    assert stores_words(model) == stored
+    assert (calibrate(model, images[:4], 9).shift is None) == (not stored)
 
 
 @pytest.mark.parametrize("name, needed", [("cnn", False), ("mlp", False), ("teacher", False), ("tfc", True),

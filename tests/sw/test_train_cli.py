@@ -61,7 +61,7 @@ def test_every_setting_can_be_given(archive, tmp_path):
               "warmup_epochs": 0.5, "weight_decay": 0.125, "label_smoothing": 0.25, "distillation": 0.5,
               "temperature": 2.0, "real_weight_epochs": 1, "real_weight_decay": 0.25, "flip": True, "shift": 1,
               "bfloat16": True}
-    assert set(values) == set(SETTINGS)
+    assert {*values, "word_bits", "word_fraction"} == set(SETTINGS)  # those two are of fine-tuning
     teacher = trained_teacher(archive, tmp_path)
     more = ["--teacher", str(teacher), "--evaluate-every", "1", "--limit", "50"]
     for name, value in values.items():
@@ -70,7 +70,7 @@ def test_every_setting_can_be_given(archive, tmp_path):
     out = tmp_path / "net.safetensors"
     assert main(command(archive, out, *more)) == 0
     _, metadata = checkpoint.load(out)
-    assert {name: getattr(metadata.recipe, name) for name in SETTINGS} == values
+    assert {name: getattr(metadata.recipe, name) for name in SETTINGS} == {**values, "word_bits": 0, "word_fraction": 0}
     assert metadata.limit == 50 and metadata.epochs_done == 3
     assert metadata.teacher_sha256 == hashlib.sha256(teacher.read_bytes()).hexdigest()
     assert all(row["test_accuracy"] for row in log_of(out.with_suffix(".csv")))
@@ -99,7 +99,7 @@ def test_every_method_trains(archive, tmp_path, capsys, method):
 
 @pytest.mark.parametrize("more, expected", [
     (["--model", "mpl"], "unknown model: 'mpl'; did you mean 'mlp'?"),
-    (["--recipe", "mlp-fashion"], "give one of --model and --recipe"),
+    (["--recipe", "mlp-fashion"], "give one of --model, --recipe and --fine-tune"),
     (["--method", "recu"], "mlp takes no --method; leave it out, or give a --model that does: cnv, "),
     (["--model", "resnet8", "--method", "recuu"], "unknown method: 'recuu'; did you mean 'recu'? There are: ir-net, "),
     (["--option", 'method="recu"'], "give the method with --method"),

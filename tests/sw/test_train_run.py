@@ -1,9 +1,13 @@
 """``sw.train.run``: trainings that go on, with the same files as if nothing had been, and teachers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from sw.nn.fixed import fixed_point
+from sw.quantise import calibrate
 from sw.train import checkpoint, run
 from sw.train.__main__ import main
 from tests.sw.train_command import command, log_of, on, trained_teacher, write_archive
@@ -21,6 +25,16 @@ def archive(tmp_path):
     return write_archive(tmp_path / "set.npz")
 
 
+def tuning(archive, folder, *more):
+    """The command that fine-tunes a small residual network, which is trained first."""
+    path = folder / "trained.safetensors"
+    if not path.exists():
+        options = ("--model", "resnet8", "--method", "reactnet", "--option", "widths=[4,8]", "--distillation", "0",
+                   "--real-weight-epochs", "1", "--learning-rate", "0.01", "--shift", "1")
+        assert main(on(archive, path, *options)) == 0
+    return ["--fine-tune", str(path), *on(archive, folder / "net.safetensors", *more)]
+
+
 RESUMED = {
     "adam": [],
     "sgd": ["--optimizer", "sgd", "--weight-decay", "0.001", "--shift", "1", "--flip"],
@@ -28,6 +42,7 @@ RESUMED = {
     "dropout": ["--model", "teacher"],
     "distillation": ["--distillation", "0.5"],
     "schedules": ["--model", "vgg-tiny", "--method", "sd-bnn"],
+    "fine-tuning": [],
 }
 
 
@@ -40,6 +55,8 @@ def test_resumes_with_the_same_result(archive, tmp_path, monkeypatch, capsys, na
         options = ["channels=[4]", "pools=[1]"] if model == "teacher" else ["widths=[4,4]"]
         more += [part for option in options for part in ("--option", option)]
         arguments = on(archive, tmp_path / "net.safetensors", *more)
+    elif name == "fine-tuning":
+        arguments = tuning(archive, tmp_path, *more)
     else:
         arguments = command(archive, tmp_path / "net.safetensors", *more)
     if name == "distillation":
@@ -171,3 +188,105 @@ def test_teacher_is_not_written_over(archive, tmp_path, capsys):
     assert main(command(archive, teacher, "--teacher", str(teacher), "--distillation", "1")) == 2
     assert "--out must be another file than --teacher" in capsys.readouterr().err
     assert teacher.read_bytes() == before
+
+
+def test_fine_tuning(archive, tmp_path, capsys):
+    out = tmp_path / "net.safetensors"
+    arguments = tuning(archive, tmp_path, "--word-bits", "6", "--evaluate-every", "1")
+    assert main(arguments) == 0
+    before, source = checkpoint.load(tmp_path / "trained.safetensors")
+    after, metadata = checkpoint.load(out)
+    assert metadata.recipe == replace(source.recipe, learning_rate=0.001, warmup_epochs=0, real_weight_epochs=0,
+                                      epochs=2, word_bits=6, word_fraction=metadata.recipe.word_fraction)
+    assert metadata.recipe.word_fraction > 0 and (metadata.epochs_done, metadata.test_accuracy) == (2, None)
+    printed = capsys.readouterr().out
+    assert f"as words of 6 bits, {metadata.recipe.word_fraction} of them behind the point: " in printed
+    # Weights moved, and statistics did not.
+    old = before.state_dict()
+    changed = {path for path, tensor in after.state_dict().items() if not torch.equal(tensor, old[path])}
+    assert "stage1_block1a.conv.conv.weight" in changed and "stage1_block1a.conv.norm.weight" in changed
+    assert not any("running" in path for path in changed)
+    # The log's accuracy is of integers in that format, but for the room of a bit that gains have to grow.
+    images, labels = (torch.from_numpy(np.load(archive)[name]) for name in ("x_test", "y_test"))
+    fixed = calibrate(after, images[:, None], 6, metadata.recipe.word_fraction)
+    right = float((after(images[:, None]).argmax(1) == labels).float().mean())
+    assert fixed.shift is not None
+    assert abs(float(log_of(tmp_path / "net.csv")[-1]["test_accuracy"]) - right) <= 0.1
+
+
+def test_fine_tuning_is_that_of_integer_mode(archive, tmp_path, monkeypatch):
+    """In each batch the words are those of one format, and mixed precision stays out."""
+    seen = []
+
+    def note(model):
+        def look(module, inputs):
+            seen.append((fixed_point(model), torch.is_autocast_enabled("cpu"), module.training))
+        model.register_forward_pre_hook(look)
+        return model
+    loaded = checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda path: (note(loaded(path)[0]), loaded(path)[1]))
+    assert main(tuning(archive, tmp_path, "--bfloat16", "--word-bits", "7", "--word-fraction", "3")) == 0
+    batches = [fixed for fixed, mixed, training in seen if training]
+    assert len(batches) == 2 * 4 and {(fixed.bits, fixed.fraction) for fixed in batches} == {(7, 3)}
+    assert all(fixed.shift is not None for fixed in batches) and not any(mixed for _, mixed, _ in seen)
+    assert checkpoint.load(tmp_path / "net.safetensors")[1].recipe.word_fraction == 3
+
+
+def test_another_network_is_not_fine_tuned_further(archive, tmp_path, monkeypatch, capsys):
+    arguments = tuning(archive, tmp_path)
+    saved = run.state.save
+    with monkeypatch.context() as patch:
+        patch.setattr(run.state, "save", lambda *given: (saved(*given), (_ for _ in ()).throw(KeyboardInterrupt))[1])
+        assert main(arguments) == 130
+    model, metadata = checkpoint.load(tmp_path / "trained.safetensors")
+    with torch.no_grad():
+        model.head.bias[0] += 1e-3
+    checkpoint.save(tmp_path / "trained.safetensors", model, metadata)
+    capsys.readouterr()
+    assert main([*arguments, "--resume"]) == 2
+    assert "is of another training: fine_tune_sha256 was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more, expected", [
+    (["--word-bits", "0"], "a checkpoint is fine-tuned with --word-bits from 4 to 16"),
+    (["--word-bits", "3"], "words must have 4 to 24 bits"),
+    (["--word-bits", "17"], "word_bits must be a whole number from 0 to 16, not 17"),
+    (["--model", "mlp"], "give one of --model, --recipe and --fine-tune"),
+    (["--option", "widths=[4]"], "--method and --option are for new networks, not for --fine-tune"),
+    (["--method", "recu"], "--method and --option are for new networks, not for --fine-tune"),
+    (["--data", "fashion-mnist"], "was trained on mnist, not on fashion-mnist; give --data mnist"),
+    (["--distillation", "1"], "distillation 1 needs --teacher FILE"),
+])
+def test_fine_tuning_that_cannot_be(archive, tmp_path, capsys, more, expected):
+    arguments = tuning(archive, tmp_path, *more)
+    capsys.readouterr()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert expected in error and error.count("\n") == 1 and not (tmp_path / "net.safetensors").exists()
+
+
+def test_the_network_that_is_fine_tuned_is_kept(archive, tmp_path, capsys):
+    arguments = tuning(archive, tmp_path)
+    before = (tmp_path / "trained.safetensors").read_bytes()
+    assert main([*arguments, "--out", str(tmp_path / "trained.safetensors")]) == 2
+    assert "--out must be another file than --fine-tune" in capsys.readouterr().err
+    assert main(["--fine-tune", str(tmp_path / "none.safetensors"), *arguments[2:]]) == 2
+    assert "there is no checkpoint" in capsys.readouterr().err
+    assert (tmp_path / "trained.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("options, expected", [
+    (["--model", "mlp", "--option", "hidden=[4]"], "the model has no real values between its layers"),
+    (["--model", "resnet8", "--method", "sd-bnn", "--option", "widths=[4]"],
+     "stage1_block1a.binarize.shift: SqueezeExcite, a statistic of the image, has no gradient in integer mode"),
+])
+def test_networks_that_integer_mode_cannot_train(archive, tmp_path, capsys, options, expected):
+    path = tmp_path / "trained.safetensors"
+    assert main(on(archive, path, *options, "--epochs", "1")) == 0
+    assert main(tuning(archive, tmp_path)) == 2
+    assert expected in capsys.readouterr().err and not (tmp_path / "net.safetensors").exists()
+
+
+def test_words_without_a_network_to_fine_tune(archive, tmp_path, capsys):
+    assert main(command(archive, tmp_path / "net.safetensors", "--word-bits", "8")) == 2
+    assert "nothing else is trained with words" in capsys.readouterr().err

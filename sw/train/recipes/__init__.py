@@ -65,6 +65,10 @@ class Recipe:
     anew. ``distillation`` is the share of a teacher in the loss, from 0 to 1 (see ``sw.train.loss``), at
     ``temperature``. Lists among the options become tuples.
 
+    With ``word_bits`` a trained network is fine-tuned as the integers that it is exported as (docs/numerics.md):
+    words of so many bits, ``word_fraction`` of them behind the point, calibrated if it is 0. The log's accuracies
+    on test images are then those of the integers.
+
     Raises ``CompileError`` for a value that its ``Setting`` does not allow.
     """
 
@@ -84,6 +88,8 @@ class Recipe:
     real_weight_decay: float = _setting(0.0, "L2 of the weights of layers in the first step", 0, 1)
     flip: bool = _setting(False, "mirror images at random")
     shift: int = _setting(0, "move images at random by up to so many pixels", 0, 16)
+    word_bits: int = _setting(0, "width of the words with which --fine-tune computes", 0, 16)
+    word_fraction: int = _setting(0, "bits of a word behind the point; 0 has them chosen from the data", 0, 15)
     bfloat16: bool = _setting(False, "convolve with 8-bit mantissas in training (default on a GPU)")
 
     def __post_init__(self) -> None:
