@@ -15,11 +15,11 @@ import torch
 from torch import nn
 
 from sw.compare.plan import Job
+from sw.compile import interface_of
 from sw.errors import ArtifactError, CompileError, UnsupportedLayerError
 from sw.export import compare
 from sw.files import write_atomic
 from sw.frontend import import_module
-from sw.layers import chain_of_layers
 from sw.passes import lower
 from sw.quantise import CALIBRATION_IMAGES, calibrate
 from sw.reference import run as run_reference
@@ -36,7 +36,7 @@ CHECKED_IMAGES = 500
 
 @dataclass(frozen=True)
 class Integers:
-    """A network as integers: words of ``bits`` bits, ``fraction`` of them behind the point.
+    """A network as integers: words of ``bits`` bits, ``fraction`` of them behind the point, and a common ``shift``.
 
     ``accuracy`` is the fraction of all test images that the integer reference gets right. In the first ``checked`` of
     them ``scores_differ`` single scores are not those of PyTorch in integer mode. ``refused`` counts the parts that the
@@ -46,6 +46,7 @@ class Integers:
     accuracy: float
     fraction: int
     bits: int
+    shift: int | None
     checked: int
     scores_differ: int
     refused: int
@@ -132,12 +133,12 @@ def _integers(model: nn.Module, task: Task) -> tuple[Integers | None, str | None
     classes = run_reference(graph, dataset.test_images.permute(0, 2, 3, 1).numpy()).classes
     sample = compare(model, graph, dataset.test_images[:CHECKED_IMAGES], dataset.test_labels[:CHECKED_IMAGES])
     try:
-        chain_of_layers(graph)
+        interface_of(graph)
         refused = 0
     except UnsupportedLayerError as error:
         refused = len(error.reasons)
     right = float((classes == dataset.test_labels.numpy()).mean())
-    return Integers(right, fixed.fraction, fixed.bits, sample.images, sample.scores_differ, refused), None
+    return Integers(right, fixed.fraction, fixed.bits, fixed.shift, sample.images, sample.scores_differ, refused), None
 
 
 def _epoch_seconds(log: Path) -> float:

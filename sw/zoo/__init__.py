@@ -98,7 +98,7 @@ def resolve(name_or_folder: str | Path) -> Path:
 def load(name_or_folder: str | Path) -> ZooEntry:
     """A network by name or folder.
 
-    Any lowered graph is taken; whether an engine has what it needs is for ``sw.layers.chain_of_layers`` to say.
+    Any lowered graph is taken; whether an engine has what it needs is for ``sw.compile`` to say.
     Raises ``CompileError`` if there is none, or its files are damaged (``ArtifactError``), or it is not lowered
     (``UnsupportedLayerError``).
     """

@@ -80,7 +80,7 @@ def test_results_are_those_of_the_checkpoints(compared, report, archive):
         assert found["accuracy"] == pytest.approx(right)
         # PyTorch in the format of the result, where the tool takes the reference.
         integers = found["integers"]
-        set_fixed(model, FixedPoint(integers["fraction"], integers["bits"]))
+        set_fixed(model, FixedPoint(integers["fraction"], integers["bits"], integers["shift"]))
         scores = model(torch.from_numpy(images[:, None])).detach().numpy()
         classes = [max(range(len(each)), key=lambda index, each=each: each[index]) for each in scores]
         assert integers["accuracy"] == pytest.approx(np.mean(np.array(classes) == labels))
