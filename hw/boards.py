@@ -3,10 +3,11 @@
 import difflib
 from dataclasses import dataclass
 
-__all__ = ["BLOCK_RAM_BITS", "BOARDS", "LARGE_RAM_SHAPE", "Board", "FlashPins", "Part", "find_board"]
+from .families import ECP5, ICE40, Family
 
-#: Bits of one block RAM (SB_RAM40_4K), and width x depth of one large RAM (SB_SPRAM256KA).
-BLOCK_RAM_BITS = 4096
+__all__ = ["BOARDS", "LARGE_RAM_SHAPE", "Board", "FlashPins", "Part", "find_board"]
+
+#: Width x depth of one large RAM (SB_SPRAM256KA).
 LARGE_RAM_SHAPE = (16, 16384)
 
 #: What remains of a receiver's 5 % in ten bits once the host's own error is taken off.
@@ -15,15 +16,17 @@ BAUD_TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class Part:
-    """What one iCE40 has.
+    """What one part has.
 
-    ``logic_cells`` each hold a 4-input LUT, a carry and a flip-flop; ``block_rams`` are of 4,096 bits, at most 16 a
-    word; ``large_rams`` are single-port, 16,384 words of 16 bits, and no bitstream can initialise them.
-    ``tiles`` is the size (x, y) of nextpnr's grid; ``yosys`` and ``nextpnr`` are the tools' names of the part.
+    ``logic_cells`` each hold a 4-input LUT, a carry and a flip-flop, or on the ECP5 a 4-input LUT or half of two bits'
+    carry, beside as many flip-flops; ``block_rams`` are as ``family`` says; ``large_rams`` are single-port, 16,384
+    words of 16 bits, and no bitstream can initialise them. ``tiles`` is the size (x, y) of nextpnr's grid; ``yosys``
+    and ``nextpnr`` are the tools' names of the part, ``None`` where Yosys asks for none.
     """
 
     name: str
-    yosys: str
+    family: Family
+    yosys: str | None
     nextpnr: str
     logic_cells: int
     block_rams: int
@@ -85,12 +88,16 @@ class Board:
 
 
 UP5K = Part(
-    name="iCE40UP5K", yosys="u", nextpnr="up5k", logic_cells=5280, block_rams=30, large_rams=4, multipliers=8,
-    tiles=(26, 32),
+    name="iCE40UP5K", family=ICE40, yosys="u", nextpnr="up5k", logic_cells=5280, block_rams=30, large_rams=4,
+    multipliers=8, tiles=(26, 32),
 )
 HX8K = Part(
-    name="iCE40HX8K", yosys="hx", nextpnr="hx8k", logic_cells=7680, block_rams=32, large_rams=0, multipliers=0,
-    tiles=(34, 34),
+    name="iCE40HX8K", family=ICE40, yosys="hx", nextpnr="hx8k", logic_cells=7680, block_rams=32, large_rams=0,
+    multipliers=0, tiles=(34, 34),
+)
+LFE5U_25F = Part(
+    name="LFE5U-25F", family=ECP5, yosys=None, nextpnr="25k", logic_cells=24288, block_rams=56, large_rams=0,
+    multipliers=28, tiles=(73, 51),
 )
 
 #: Every board by name.
@@ -106,6 +113,11 @@ BOARDS = {
             name="ice40-hx8k", title="iCE40-HX8K breakout board", part=HX8K, package="ct256", oscillator_mhz=12.0,
             clock_mhz=48.0, baud=1_000_000, clock="J3", pll_pad=False, rx="B10", tx="B12",
             leds=("C3", "B3", "C4", "C5", "A1", "A2", "B4", "B5"), leds_inverted=False, button=None,
+        ),
+        Board(
+            name="ulx3s-25f", title="ULX3S 25F", part=LFE5U_25F, package="CABGA381", oscillator_mhz=25.0,
+            clock_mhz=37.5, baud=1_000_000, clock="G2", pll_pad=False, rx="M1", tx="L4",
+            leds=("B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"), leds_inverted=False, button="D6",
         ),
     )
 }

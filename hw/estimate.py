@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 
 from .boards import LARGE_RAM_SHAPE
+from .families import ECP5, ICE40
 
-__all__ = ["CALIBRATION", "ERROR", "MemoryNeed", "Resources", "estimate", "logic_terms", "memory_needs", "ram_count"]
+__all__ = [
+    "CALIBRATION", "ERROR", "MemoryNeed", "Resources", "block_ram_count", "estimate", "logic_terms", "memory_needs",
+    "ram_count",
+]
 
 #: Builds that the formula was fitted to: network of the zoo, board, rows, columns, lanes, drain, and the logic cells
 #: after packing. ``python -m hw.build.calibrate`` measures them again.
@@ -21,17 +25,38 @@ CALIBRATION = (
     ("mlp-fashion", "ice40", 16, 1, 24, 4, 2307),
     ("mlp-fashion", "ice40", 32, 1, 8, 4, 2446),
     ("mlp-fashion", "ice40-hx8k", 22, 1, 16, 2, 2401),
+    ("cnn-fashion", "ulx3s-25f", 8, 3, 48, 1, 5951),
+    ("cnn-fashion", "ulx3s-25f", 12, 3, 16, 2, 4867),
+    ("cnn-fashion", "ulx3s-25f", 32, 3, 32, 4, 13853),
+    ("cnn-fashion", "ulx3s-25f", 16, 7, 16, 2, 12114),
+    ("cnn-fashion", "ulx3s-25f", 48, 3, 16, 4, 13992),
+    ("cnn-fashion", "ulx3s-25f", 32, 5, 32, 4, 22415),
+    ("cnn-fashion", "ulx3s-25f", 16, 1, 64, 2, 4766),
+    ("cnn-fashion", "ulx3s-25f", 12, 7, 48, 2, 18008),
+    ("mlp-fashion", "ulx3s-25f", 16, 1, 24, 4, 2341),
+    ("mlp-fashion", "ulx3s-25f", 64, 1, 16, 4, 5745),
 )
 
-#: Logic cells of each unit of ``logic_terms``: the least squares of the relative errors on ``CALIBRATION``.
-COEFFICIENTS = (668.28, 788.70, 1.469, 3.794, 10.452, 5.574)
+#: Logic cells of each unit of ``logic_terms`` in each family: the least squares of the relative errors on its rows of
+#: ``CALIBRATION``.
+COEFFICIENTS = {
+    ICE40: (668.28, 788.70, 1.469, 3.794, 10.452, 5.574),
+    ECP5: (524.20, 546.72, 2.228, 4.021, 7.816, 4.568),
+}
 
 #: No build of ``CALIBRATION`` is further from the formula than this share of its logic cells. Fitted to all but one of
-#: them, the formula was up to 13 % off on that one: a shape unlike these may be so too.
+#: them, the formula was up to 15 % off on that one: a shape unlike these may be so too.
 ERROR = 0.06
 
-#: Widest word and words of a block RAM in that width.
+#: Logic cells of what a network with words has besides, in all, for each column, and for each column with slopes:
+#: ResNet-20 on the iCE40UP5K with 8 x 3 x 16, 8 x 1 x 16, 8 x 3 x 8 and 16 x 1 x 16 arrays is within 2 % of it.
+WORD_CELLS, COLUMN_CELLS, SLOPE_CELLS = 673, 272, 86
+
+#: Widest word of an iCE40's block RAM, and its words in that width.
 BLOCK_RAM_SHAPE = (16, 256)
+
+#: Memories that nothing writes.
+ROMS = frozenset({"weights", "thresholds", "program", "store"})
 
 
 @dataclass(frozen=True)
@@ -65,16 +90,35 @@ def ram_count(width, depth, shape=BLOCK_RAM_SHAPE):
     return -(-(-(-depth // shape[1]) * width) // shape[0])
 
 
+def block_ram_count(family, width, depth, *, written=False):
+    """Block RAMs of a family's part in which Yosys puts a memory that has one port to read it, and one to write it.
+
+    It takes the shape of least cost: that of its RAMs, of the multiplexers behind them where the memory is deeper, and
+    of the gates before their write enables.
+    """
+    best = None
+    for shape in family.ram_shapes:
+        unit = min(shape[0], family.ram_byte) if written else 1
+        count = ram_count(-(-width // unit) * unit, depth, shape)
+        stacked = -(-depth // shape[1])
+        cost = family.ram_cost * count + (stacked - 1) * width / 2 + (stacked / 2 if written and stacked > 1 else 0)
+        if best is None or cost < best[0]:
+            best = cost, count
+    return best[1]
+
+
 def memory_needs(program, part):
     """Return the ``MemoryNeed`` of each of the program's memories on ``part``."""
     needs = []
     for memory in program.memories:
         large = memory.kind == "large" and part.large_rams > 0
-        shape = LARGE_RAM_SHAPE if large else BLOCK_RAM_SHAPE
-        count = memory.copies * ram_count(memory.width, memory.depth, shape)
+        each = ram_count(memory.width, memory.depth, LARGE_RAM_SHAPE) if large else block_ram_count(
+            part.family, memory.width, memory.depth, written=memory.name not in ROMS)
+        count = memory.copies * each
+        bits = LARGE_RAM_SHAPE[0] * LARGE_RAM_SHAPE[1] if large else part.family.ram_bits
         needs.append(MemoryNeed(
             memory.name, memory.width, memory.depth, memory.copies, 0 if large else count, count if large else 0,
-            memory.bits_used, count * shape[0] * shape[1],
+            memory.bits_used, count * bits,
         ))
     return tuple(needs)
 
@@ -82,10 +126,20 @@ def memory_needs(program, part):
 def estimate(program, part):
     """Return the ``Resources`` that ``program`` with its serial link needs on ``part``."""
     needs = memory_needs(program, part)
+    coefficients = COEFFICIENTS[part.family]
     return Resources(
-        round(sum(count * cells for count, cells in zip(logic_terms(program), COEFFICIENTS, strict=True))),
+        round(sum(count * cells for count, cells in zip(logic_terms(program), coefficients, strict=True))
+              + word_cells(program)),
         sum(need.block_rams for need in needs), sum(need.large_rams for need in needs),
     )
+
+
+def word_cells(program):
+    """Further logic cells of a network with words: post-processing of each column, word memory, fetches, the head."""
+    if program.words is None:
+        return 0
+    each = COLUMN_CELLS + (SLOPE_CELLS if program.words.constants.bends else 0)
+    return WORD_CELLS + each * program.engine.columns
 
 
 def logic_terms(program):

@@ -25,10 +25,6 @@ LANES = (8, 16, 24, 32, 48, 64, 96, 128)
 #: At fewer logic cells a synapse no array has been seen.
 CELLS_OF_SYNAPSE = 2
 
-#: Share of a part's logic cells up to which a shape is chosen: the estimate's error must stay free, and what the
-#: tools need to place and route well.
-LOGIC_SHARE = 0.94
-
 KINDS = {"logic_cells": "logic cells", "block_rams": "block RAMs", "large_rams": "large RAMs"}
 
 
@@ -57,9 +53,9 @@ def choose_engine(graph, board, *, rows=None, columns=None, lanes=None):
     ``UnsupportedLayerError`` for a network that no array runs.
     """
     wanted = (rows, columns, lanes)
-    share = 1 if None not in wanted else LOGIC_SHARE
     if has_words(graph):
-        return choose_word_engine(graph, board, rows=rows, columns=columns, lanes=lanes, share=share)
+        return choose_word_engine(graph, board, rows=rows, columns=columns, lanes=lanes)
+    share = 1 if None not in wanted else board.part.family.logic_share
     layers = chain_of_layers(graph)
     shapes = _shapes(layers, board.part, wanted)
     found = _fastest(graph, layers, board.part, shapes, share)
@@ -161,7 +157,8 @@ def _explain(graph, layers, board, wanted, shapes, share):
         return f"{text}; the nearest array that fits is {nearest}"
     others = [
         other.name for other in BOARDS.values()
-        if other.part != part and _fastest(graph, layers, other.part, _shapes(layers, other.part, wanted), LOGIC_SHARE)
+        if other.part != part and _fastest(
+            graph, layers, other.part, _shapes(layers, other.part, wanted), other.part.family.logic_share)
     ]
     elsewhere = f"board {' or '.join(others)}, or " if others else ""
     return f"{text}; use {elsewhere}a network with fewer weights"
@@ -176,6 +173,6 @@ def _nearest(graph, layers, part, wanted):
 
     for shape in sorted(_shapes(layers, part, (None, None, None)), key=lambda shape: (distance(shape), shape.beats)):
         for engine, _, needs in _variants(graph, layers, part, shape):
-            if not _lacking(needs, part, LOGIC_SHARE):
+            if not _lacking(needs, part, part.family.logic_share):
                 return engine
     return None

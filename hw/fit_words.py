@@ -14,19 +14,21 @@ __all__ = ["choose_word_engine"]
 ROWS = (4, 8, 16, 32, 64)
 COLUMNS = (1, 3, 5, 7)
 LANES = (8, 16, 32, 64)
+#: Share of a part's logic cells up to which a shape is chosen; the estimate's error for these networks is as small.
+LOGIC_SHARE = 0.98
 #: At fewer logic cells a synapse no array has been seen, at more it is a waste of a part.
 CELLS_OF_SYNAPSE = 5
 
 
-def choose_word_engine(graph, board, *, rows, columns, lanes, share):
+def choose_word_engine(graph, board, *, rows, columns, lanes):
     """Return the ``Engine`` that runs the lowered ``graph`` on ``board`` in the fewest cycles a frame.
 
-    ``rows``, ``columns`` and ``lanes`` fix the array unless ``None``; up to ``share`` of the part's logic cells are
-    used.
+    ``rows``, ``columns`` and ``lanes`` fix the array unless ``None``.
 
     Raises ``FitError`` if none fits, with what the smallest one lacks, and ``UnsupportedLayerError`` for a network that
     no array runs.
     """
+    share = 1 if None not in (rows, columns, lanes) else LOGIC_SHARE
     tried = ((value,) if value is not None else values
              for value, values in ((rows, ROWS), (columns, COLUMNS), (lanes, LANES)))
     shapes = sorted(product(*tried), key=lambda shape: -shape[0] * shape[1] * shape[2])

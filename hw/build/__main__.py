@@ -107,6 +107,7 @@ def _list_networks():
 def _summary(report, out):
     """The report in a few lines."""
     array, clock = report["array"], report["clock_mhz_constraint"]
+    held = report["held_up_by_post_processing"]
     causes = ", ".join(f"{cause.replace('_', ' ')} {cycles:,}"
                        for cause, cycles in report["cycles_by_cause"].items() if cycles)
     lines = [
@@ -115,6 +116,7 @@ def _summary(report, out):
         f"  synapses    {report['synapses_per_cycle']:,} a cycle, {100 * report['array_utilisation']:.1f} % useful",
         f"  cycles      {report['cycles_per_frame']:,} a frame, latency {report['latency_cycles']:,}",
         f"  of these    {causes}",
+        *([f"  held up     {', '.join(held)} by post-processing"] if held else []),
         f"  speed       {report['frames_per_second']:,.0f} frames/s at {clock:g} MHz",
         f"  serial link {report['link']['frames_per_second']:,.0f} frames/s",
     ]
@@ -132,7 +134,8 @@ def _summary(report, out):
     if report["kind"] == "check":
         lines.append("it fits; build it by leaving out --check")
     else:
-        lines.insert(7, f"  clock       {clock:g} MHz needed, nextpnr estimates {report['clock_mhz_estimate']:.2f} MHz")
+        clock_line = f"  clock       {clock:g} MHz needed, nextpnr estimates {report['clock_mhz_estimate']:.2f} MHz"
+        lines.insert(7 + bool(held), clock_line)
         lines.append(f"written to {out}: {report['files']['bitstream']}, {report['files']['page']}")
     return "\n".join(lines)
 

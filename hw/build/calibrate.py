@@ -1,6 +1,6 @@
 """``python -m hw.build.calibrate``: measure the logic cells of several arrays and fit the estimate to them.
 
-Prints the tables that ``hw/estimate.py`` holds. Each row is a synthesis: the whole takes some five minutes.
+Prints the tables that ``hw/estimate.py`` holds. Each row is a synthesis: the whole takes about half an hour.
 """
 
 import sys
@@ -34,22 +34,35 @@ ARRAYS = (
     ("mlp-fashion", "ice40", 16, 1, 24, 4),
     ("mlp-fashion", "ice40", 32, 1, 8, 4),
     ("mlp-fashion", "ice40-hx8k", 22, 1, 16, 2),
+    ("cnn-fashion", "ulx3s-25f", 8, 3, 48, 1),
+    ("cnn-fashion", "ulx3s-25f", 12, 3, 16, 2),
+    ("cnn-fashion", "ulx3s-25f", 32, 3, 32, 4),
+    ("cnn-fashion", "ulx3s-25f", 16, 7, 16, 2),
+    ("cnn-fashion", "ulx3s-25f", 48, 3, 16, 4),
+    ("cnn-fashion", "ulx3s-25f", 32, 5, 32, 4),
+    ("cnn-fashion", "ulx3s-25f", 16, 1, 64, 2),
+    ("cnn-fashion", "ulx3s-25f", 12, 7, 48, 2),
+    ("mlp-fashion", "ulx3s-25f", 16, 1, 24, 4),
+    ("mlp-fashion", "ulx3s-25f", 64, 1, 16, 4),
 )
 
 
 def measure(network, board, rows, columns, lanes, drain):
     """Synthesise one array and return its logic cells after packing, and its ``logic_terms``."""
     board = find_board(board)
+    family = board.part.family
     program = compile_graph(zoo.load(network).graph, Engine(rows, columns, lanes, drain))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         log = folder / "log"
         flow.write_rtlil(BoardTop(program, board), folder, "design")
         flow.synthesise(folder, "design", board.part, log=log, multipliers=program.words is not None)
-        pins = flow.pin_constraints(board_pins(board, program), clock="clock", clock_mhz=board.oscillator_mhz)
-        (folder / "design.pcf").write_text(pins)
+        pins = flow.pin_constraints(
+            board_pins(board, program), clock="clock", clock_mhz=board.oscillator_mhz, family=family)
+        (folder / f"design.{family.constraints}").write_text(pins)
         cells = flow.count_cells(folder, "design", board, log=log)
-    return cells["ICESTORM_LC"][0], logic_terms(program)
+    (logic,) = (used for kind, (used, _) in cells.items() if family.cells.get(kind) == "logic_cells")
+    return logic, logic_terms(program)
 
 
 def fit_coefficients(terms, cells):
@@ -61,15 +74,17 @@ def fit_coefficients(terms, cells):
 
 def main():
     """Measure every array and print the tables."""
-    all_terms, all_cells = [], []
+    measured = {}
     for array in ARRAYS:
         cells, terms = measure(*array)
-        all_cells.append(cells)
+        all_terms, all_cells = measured.setdefault(find_board(array[1]).part.family, ([], []))
         all_terms.append(terms)
+        all_cells.append(cells)
         print(f"    {(*array, cells)!r},".replace("'", '"'), flush=True)
-    coefficients, errors = fit_coefficients(all_terms, all_cells)
-    print(f"COEFFICIENTS = ({', '.join(f'{value:.3f}' for value in coefficients)})")
-    print(f"errors in percent: {', '.join(f'{100 * error:+.1f}' for error in errors)}")
+    for family, (all_terms, all_cells) in measured.items():
+        coefficients, errors = fit_coefficients(all_terms, all_cells)
+        print(f"{family.name}: {', '.join(f'{value:.3f}' for value in coefficients)}")
+        print(f"errors in percent: {', '.join(f'{100 * error:+.1f}' for error in errors)}")
     return 0
 
 

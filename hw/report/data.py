@@ -6,6 +6,7 @@ A check gives what needs no synthesis; a build adds what the tools found.
 from dataclasses import asdict
 
 from ..estimate import estimate, memory_needs
+from ..families import ECP5, ICE40
 from ..protocol import encode_reply, encode_request
 from ..tools import tool_versions
 
@@ -14,22 +15,17 @@ __all__ = ["SCHEMA_VERSION", "build_report", "check_report"]
 SCHEMA_VERSION = 1
 
 #: Key of each kind of cell, by nextpnr's name of it.
-CELL_KINDS = {
-    "ICESTORM_LC": "logic_cells",
-    "ICESTORM_RAM": "block_rams",
-    "ICESTORM_SPRAM": "large_rams",
-    "ICESTORM_DSP": "multipliers",
-    "ICESTORM_PLL": "plls",
-    "SB_GB": "global_buffers",
-    "SB_IO": "pins",
-}
-
+CELL_KINDS = ICE40.cells | ECP5.cells
 
 #: Where a frame's cycles go, by the field of ``sw.schedule.LayerSchedule``.
 CYCLE_CAUSES = {
     "array": "issue_cycles", "post_processing": "drain_stalls", "feature_writes": "write_stalls",
     "input": "input_stalls", "prefetch": "fetch_stalls", "fill_and_drain": "gap_cycles",
 }
+
+
+#: Share of a layer's cycles from which on the report says that post-processing is its bottleneck.
+HELD_UP = 0.05
 
 
 def check_report(program, board, *, clock_mhz, accuracy, steps):
@@ -69,6 +65,8 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
         "layers": [_layer(layer) for layer in schedule.layers],
         "cycles_by_cause": {
             cause: sum(getattr(layer, name) for layer in schedule.layers) for cause, name in CYCLE_CAUSES.items()},
+        "held_up_by_post_processing": [
+            layer.name for layer in schedule.layers if layer.drain_stalls > HELD_UP * layer.cycles],
         "memories": [asdict(need) for need in memory_needs(program, board.part)],
         "cells_estimated": asdict(estimate(program, board.part)),
         "cells_available": {

@@ -15,9 +15,18 @@ KINDS = {
     "ICESTORM_DSP": "multiplier",
     "ICESTORM_PLL": "PLL",
     "SB_IO": "pin",
+    "TRELLIS_COMB": "logic cell",
+    "DP16KD": "block RAM",
+    "MULT18X18D": "multiplier",
+    "EHXPLLL": "PLL",
+    "TRELLIS_IO": "pin",
 }
 
-SITE = re.compile(r"X(\d+)/Y(\d+)/[a-z_]+?_?(\d*)$")
+#: The outputs that are carries.
+CARRIES = ("COUT", "FCO")
+
+#: A tile and a site in it: a kind and a number, or a letter first where the ECP5 has both or only the letter.
+SITE = re.compile(r"X(\d+)/Y(\d+)/(?:(?:SLICE|PIO)([A-D])(?:\.K)?|[A-Za-z0-9]+?_|[A-Za-z]+)(\d*|LL|LR|UL|UR)$")
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,17 @@ def read_floorplan(placed, netlist):
     for name, cell in module["cells"].items():
         site = SITE.match(cell["attributes"].get("NEXTPNR_BEL", ""))
         if cell["type"] in KINDS and site is not None:
-            x, y, slot = site.groups()
-            cells.append(PlacedCell(KINDS[cell["type"]], owners.block(name), int(x), int(y), int(slot or 0)))
+            cells.append(PlacedCell(KINDS[cell["type"]], owners.block(name), *_place(site)))
     return cells
+
+
+def _place(site):
+    """The x, y and slot of a match of ``SITE``."""
+    x, y, letter, number = site.groups()
+    number = int(number) if number.isdigit() else 0
+    # A slice has two logic cells, and each letter one pin.
+    cells = 2 if ".K" in site[0] else 1
+    return int(x), int(y), number if letter is None else cells * "ABCD".index(letter) + number
 
 
 def _submodules(netlist):
@@ -104,10 +121,13 @@ class _Owners:
 
 
 def _keeps_its_name(cell):
-    return cell["type"] != "ICESTORM_LC" or int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
+    if cell["type"] == "ICESTORM_LC":
+        return int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
+    return cell["type"] != "TRELLIS_COMB"
 
 
 def _bits(cell, direction):
-    for port, bits in cell["connections"].items():
+    # A carry last: what it feeds is the next cell of a chain, which may end in one that nextpnr added.
+    for port, bits in sorted(cell["connections"].items(), key=lambda item: item[0] in CARRIES):
         if cell["port_directions"][port] == direction:
             yield from bits

@@ -11,6 +11,7 @@ __all__ = ["render_page"]
 
 CELL_TITLES = {
     "logic_cells": "logic cells",
+    "flip_flops": "flip-flops",
     "block_rams": "block RAMs",
     "large_rams": "large RAMs (SPRAM)",
     "multipliers": "multipliers (DSP)",
@@ -31,16 +32,19 @@ def render_page(report, floorplan, part):
         for kind, title in CELL_TITLES.items() if available.get(kind)
     ]
     blocks = _blocks(floorplan)
+    colours = {block["name"]: block["colour"] for block in blocks}
     return _template().render(
         report=report,
         cells=cells,
         blocks=blocks,
+        large_rams=bool(available.get("large_rams")),
+        flip_flops="flip_flops" in used,
         path=_path(report["critical_path"]),
         plots={
             "cycles": plots.cycles_per_layer(report["layers"]),
             "utilisation": plots.utilisation(cells),
-            "memory": plots.memory_map(report["memories"], available),
-            "floorplan": plots.floorplan(floorplan, part.tiles, {block["name"]: block["colour"] for block in blocks}),
+            "memory": plots.memory_map(report["memories"], available, block_ram_bits=part.family.ram_bits),
+            "floorplan": plots.floorplan(floorplan, part.tiles, colours, block_ram=part.family.ram_tiles),
         },
     )
 

@@ -94,14 +94,16 @@ def utilisation(cells):
     return _render(8.6, 0.8 + 0.36 * len(cells), draw, name="utilisation")
 
 
-def memory_map(memories, available):
+def memory_map(memories, available, *, block_ram_bits=4096):
     """One square for each RAM of the part, in the colour of the memory that has it, filled as far as it holds data.
 
     ``memories`` as in the report; ``available`` maps ``"block_rams"`` and ``"large_rams"`` to what the part has.
     """
     per_row, gap = 16, 0.16
-    panels = [(kind, title) for kind, title in (("block_rams", "block RAM, 4,096 bits each"),
-                                               ("large_rams", "large RAM, 262,144 bits each")) if available.get(kind)]
+    titles = {
+        "block_rams": f"block RAM, {block_ram_bits:,} bits each", "large_rams": "large RAM, 262,144 bits each",
+    }
+    panels = [(kind, title) for kind, title in titles.items() if available.get(kind)]
     heights = [-(-available[kind] // per_row) for kind, _ in panels]
 
     def draw(figure):
@@ -134,23 +136,24 @@ def memory_map(memories, available):
     return _render(8.6, 0.3 + 0.48 * sum(heights) + 0.3 * len(panels), draw, name="memory")
 
 
-#: Width and height, in tiles, of the cells that are not a logic cell's eighth of a tile.
-SITE_SIZES = {"block RAM": (1, 2), "large RAM": (1, 0.5), "multiplier": (1, 1), "PLL": (1, 1), "pin": (1, 0.5)}
+#: Width and height, in tiles, of the cells that are neither block RAM nor a logic cell's eighth of a tile.
+SITE_SIZES = {"large RAM": (1, 0.5), "multiplier": (1, 1), "PLL": (1, 1), "pin": (1, 0.5)}
 
 
-def floorplan(cells, tiles, colours):
+def floorplan(cells, tiles, colours, *, block_ram=(1, 2)):
     """The part as nextpnr filled it, tile (0, 0) at the lower left.
 
     ``cells`` as ``read_floorplan`` gives them, ``tiles`` the size of the grid (x, y), ``colours`` maps blocks to
-    colours in the order of the legend.
+    colours in the order of the legend. ``block_ram`` is the size (x, y) of a block RAM in tiles.
     """
+    sizes = SITE_SIZES | {"block RAM": block_ram}
 
     def draw(figure):
         axes = figure.add_subplot()
         axes.add_patch(Rectangle((-0.5, -0.5), tiles[0] + 1, tiles[1] + 1, facecolor=FREE, edgecolor=GRID))
         handles = []
         for block, colour in colours.items():
-            outline = [_site(cell) for cell in cells if cell.block == block]
+            outline = [_site(cell, sizes) for cell in cells if cell.block == block]
             if not outline:
                 continue
             # One path a block keeps the page small: a design has thousands of cells.
@@ -165,12 +168,12 @@ def floorplan(cells, tiles, colours):
     return _render(8.6, 6.4, draw, name="floorplan")
 
 
-def _site(cell):
+def _site(cell, sizes):
     """The outline of a cell's site; a tile's eight logic cells stand in two columns of four."""
     if cell.kind == "logic cell":
         x, y, width, height = cell.x + 0.5 * (cell.slot // 4), cell.y + 0.25 * (cell.slot % 4), 0.5, 0.25
     else:
-        width, height = SITE_SIZES[cell.kind]
+        width, height = sizes[cell.kind]
         # Two pins, and two large RAMs, share a tile.
         x, y = cell.x, cell.y + (height * (cell.slot % 2) if height == 0.5 else 0)
     inset = 0.04

@@ -15,7 +15,8 @@ from jschon import JSON, JSONSchema, create_catalog
 
 from hw import build as build_package
 from hw import flow
-from hw.build import BUILD_STEPS, CHECK_STEPS, FILES, Options, build
+from hw.boards import BOARDS
+from hw.build import BUILD_STEPS, CHECK_STEPS, FILES, Options, build, output_files
 from hw.build.__main__ import main
 from hw.build.progress import Progress
 from hw.tools import ToolError
@@ -83,7 +84,7 @@ def test_check_prints_steps_and_a_summary(zoo, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--board", "ice"], "board must be one of ice40, ice40-hx8k, not 'ice' (did you mean 'ice40'?)"),
+    (["--board", "ice"], "board must be one of ice40, ice40-hx8k, ulx3s-25f, not 'ice' (did you mean 'ice40'?)"),
     (["--network", "nothing"], "unknown network: 'nothing'"),
     (["--network", "huge-cnn"], "network huge-cnn does not fit board ice40: it needs at least "),
     (["--rows", "0"], "array rows must be an integer from 1 to 256, not 0"),
@@ -129,7 +130,7 @@ def test_lists(zoo, capsys):
     boards = capsys.readouterr().out.splitlines()
     assert " ".join(boards[0].split()) == (
         "ice40 iCEBreaker: iCE40UP5K sg48, 5,280 logic cells, 30 block RAMs, 4 large RAMs, 24 MHz")
-    assert [line.split()[0] for line in boards] == ["ice40", "ice40-hx8k"]
+    assert [line.split()[0] for line in boards] == ["ice40", "ice40-hx8k", "ulx3s-25f"]
     assert main(["--list-networks"]) == 0
     networks = capsys.readouterr().out.splitlines()
     assert " ".join(networks[0].split()) == (
@@ -158,6 +159,14 @@ def test_failing_tool_leaves_what_was_there(zoo, monkeypatch, capsys, tmp_path):
     assert (out / "design.bin").read_bytes() == b"older bitstream"
 
 
+def test_files_of_a_family():
+    assert output_files(BOARDS["ice40"].part.family) == FILES
+    files = output_files(BOARDS["ulx3s-25f"].part.family)
+    assert FILES.keys() == files.keys()
+    assert {name for what, name in files.items() if name != FILES[what]} == {
+        "design.bit", "design.config", "design.lpf", "logs/ecppack.log"}
+
+
 def test_out_that_is_a_file(zoo, capsys, tmp_path):
     (tmp_path / "out").write_text("")
     assert main(["--out", str(tmp_path / "out"), "--rows", "4", "--columns", "1", "--lanes", "8"]) == 2
@@ -165,8 +174,11 @@ def test_out_that_is_a_file(zoo, capsys, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("board", "network"), [("ice40", "tiny-cnn"), ("ice40-hx8k", "tiny-mlp")])
-def test_whole_build(zoo, schema, tmp_path, board, network):
+@pytest.mark.parametrize(("board", "network", "sync_word"), [
+    ("ice40", "tiny-cnn", b"\x7e\xaa\x99\x7e"), ("ice40-hx8k", "tiny-mlp", b"\x7e\xaa\x99\x7e"),
+    ("ulx3s-25f", "tiny-cnn", b"\xff\xff\xbd\xb3"),
+])
+def test_whole_build(zoo, schema, tmp_path, board, network, sync_word):
     stream = io.StringIO()
     options = Options(board=board, network=network, rows=4, columns=1, lanes=8, seed=3)
     report, out = build(options, stream=stream)
@@ -174,10 +186,11 @@ def test_whole_build(zoo, schema, tmp_path, board, network):
     assert out == Path("build") / f"{board}-{network}"
     assert schema.evaluate(JSON(report)).valid
     assert json.loads((out / "report.json").read_text()) == report
-    assert report["files"] == FILES
-    for name in FILES.values():
+    files = output_files(BOARDS[board].part.family)
+    assert report["files"] == files
+    for name in files.values():
         assert (out / name).exists(), name
-    assert {path.name for path in out.iterdir()} == {name.split("/")[0] for name in FILES.values()}
+    assert {path.name for path in out.iterdir()} == {name.split("/")[0] for name in files.values()}
     assert tuple(report["steps"]) == BUILD_STEPS
     lines = stream.getvalue().splitlines()
     assert [line.split(" ...")[0] for line in lines if line.startswith("[")] == [
@@ -190,7 +203,7 @@ def test_whole_build(zoo, schema, tmp_path, board, network):
     assert report["cells"]["available"]["logic_cells"] == report["cells_available"]["logic_cells"]
     assert re.search(r"module \\?design ?\(", (out / "design.v").read_text())
     assert re.search(r"module accelerator\(.*s_axis__tdata", (out / "accelerator.v").read_text())
-    assert b"\x7e\xaa\x99\x7e" in (out / "design.bin").read_bytes()[:64]
+    assert sync_word in (out / files["bitstream"]).read_bytes()[:64]
     page = (out / "report.html").read_text()
     assert "accelerator.array" in page
 

@@ -75,6 +75,26 @@ def test_pll(pll_pad, cell, port):
     assert {port, "RESETB", "BYPASS", "PLLOUTGLOBAL", "LOCK"} == set(re.findall(r"connect \\(\w+)", found))
 
 
+def test_ecp5_pll():
+    text = rtlil.convert(ClockAndReset(board=BOARDS["ulx3s-25f"], clock_mhz=50))
+    found = re.search(r"cell \\EHXPLLL .*?\n(.*?)\n  end", text, re.DOTALL)[1]
+    parameters = dict(re.findall(r"parameter (?:signed )?\\(\w+) (\S+)", found))
+    dividers = {name: int(parameters[name]) for name in ("CLKI_DIV", "CLKFB_DIV", "CLKOP_DIV", "CLKOP_CPHASE")}
+    assert dividers == {"CLKI_DIV": 1, "CLKFB_DIV": 2, "CLKOP_DIV": 12, "CLKOP_CPHASE": 11}
+    assert parameters["FEEDBK_PATH"] == '"CLKOP"'
+    ports = dict(re.findall(r"connect \\(\w+) (\S+)", found))
+    assert ports["CLKOP"] == ports["CLKFB"] != ports["CLKI"]
+    assert {"RST", "STDBY", "LOCK"} <= set(ports)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_oscillators_own_clock_needs_no_pll(name):
+    board = BOARDS[name]
+    dut = ClockAndReset(board=board, clock_mhz=board.oscillator_mhz)
+    assert dut.clock_mhz == board.oscillator_mhz
+    assert "PLL" not in rtlil.convert(dut)
+
+
 def test_frequency_that_cannot_be_made():
     with pytest.raises(ValueError, match=r"the nearest is 23.625 MHz$"):
         ClockAndReset(board=BOARD, clock_mhz=23.5)

@@ -37,7 +37,7 @@ def brute_force(graph, board, shapes):
         for drain in range(1, most + 1):
             if rows % drain == 0 and lanes % drain == 0:
                 program = compile_graph(graph, Engine(rows, columns, lanes, drain))
-                if fits(program, board, fit.LOGIC_SHARE):
+                if fits(program, board, board.part.family.logic_share):
                     cycles = program.schedule.cycles_per_frame
                     found.append((cycles, estimate(program, board.part).logic_cells))
     return min(found)
@@ -68,7 +68,7 @@ def test_choice_is_the_best_of_all(network, fixed, board, request):
 def test_free_choice_fits_and_is_not_slower_than_a_fixed_one(network, board, request):
     graph, board = request.getfixturevalue(network), BOARDS[board]
     program = compile_graph(graph, choose_engine(graph, board))
-    assert fits(program, board, fit.LOGIC_SHARE)
+    assert fits(program, board, board.part.family.logic_share)
     fixed = compile_graph(graph, choose_engine(graph, board, lanes=16))
     assert program.schedule.cycles_per_frame <= fixed.schedule.cycles_per_frame
 
@@ -102,7 +102,7 @@ def test_network_that_fits_another_board(large_cnn):
     # Its weights fit, but the part has no large RAM for the feature maps.
     message = (
         r"^network large-cnn does not fit board ice40-hx8k: it needs at least \d+ block RAMs "
-        r"where the iCE40HX8K has 32; use board ice40, or a network with fewer weights$"
+        r"where the iCE40HX8K has 32; use board ice40 or ulx3s-25f, or a network with fewer weights$"
     )
     with pytest.raises(FitError, match=message):
         choose_engine(large_cnn, BOARDS["ice40-hx8k"])

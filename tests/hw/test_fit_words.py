@@ -38,7 +38,7 @@ def test_choice_is_the_fastest_of_all(fixed):
                     program = compile_graph(GRAPH, Engine(rows, columns, lanes), shared_store=True)
                 except FitError:
                     continue
-                if fits(program, BOARD.part.family.logic_share):
+                if fits(program, fit_words.LOGIC_SHARE):
                     cycles = program.schedule.cycles_per_frame
                     best = cycles if best is None else min(best, cycles)
     assert compile_graph(GRAPH, engine, shared_store=True).schedule.cycles_per_frame == best
@@ -53,8 +53,8 @@ def test_array_that_does_not_fit():
 
 def test_words_that_do_not_fit_the_large_rams():
     graph = random_residual(2, word_bits=10)
-    with pytest.raises(FitError, match="words of 10 bits do not fit the part's large RAMs, whose 16 bits hold two of 8; "
-                                       "export with --word-bits 8"):
+    with pytest.raises(FitError, match="words of 10 bits do not fit the part's large RAMs, whose 16 bits hold two of "
+                                       "8; export with --word-bits 8"):
         choose_engine(graph, BOARD)
 
 

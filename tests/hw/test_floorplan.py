@@ -65,6 +65,33 @@ def test_sites(tmp_path):
     ]
 
 
+def test_sites_of_the_ecp5(tmp_path):
+    assert read(tmp_path, [
+        ("serial.link.sum_LUT4_Z", "TRELLIS_COMB", "X3/Y17/SLICEC.K1", False, {}, {"F": 7}),
+        ("serial.link.byte_TRELLIS_FF_Q", "TRELLIS_FF", "X3/Y17/SLICEC.FF1", False, {"DI": 7}, {"Q": 8}),
+        ("serial.accelerator.weights$7.memory.0.1", "DP16KD", "X28/Y25/EBR3", False, {}, {}),
+        ("serial.accelerator.array.product", "MULT18X18D", "X6/Y13/MULT18_1", False, {}, {}),
+        ("clocking.pll", "EHXPLLL", "X2/Y49/EHXPLL_LL", False, {}, {}),
+        ("rx$tr_io", "TRELLIS_IO", "X0/Y44/PIOB", False, {}, {}),
+        ("$gbuf$clk", "DCCA", "X3/Y25/LDCC3", False, {}, {}),
+    ]) == [
+        PlacedCell("logic cell", "link", 3, 17, 5),
+        PlacedCell("block RAM", "accelerator.weights", 28, 25, 3),
+        PlacedCell("multiplier", "accelerator.array", 6, 13, 1),
+        PlacedCell("PLL", "clocking", 2, 49, 0),
+        PlacedCell("pin", "board", 0, 44, 1),
+    ]
+
+
+def test_a_sum_belongs_to_what_reads_it_and_not_to_the_rest_of_its_carries(tmp_path):
+    found = read(tmp_path, [
+        ("a$CCU2_COMB0", "TRELLIS_COMB", "X1/Y1/SLICEA.K0", False, {}, {"FCO": 1, "F": 2}),
+        ("$nextpnr_CCU2C_0$CCU2_COMB0", "TRELLIS_COMB", "X1/Y1/SLICEA.K1", False, {"FCI": 1}, {"F": 3}),
+        ("serial.link.byte_TRELLIS_FF_Q", "TRELLIS_FF", "X1/Y1/SLICEA.FF0", False, {"DI": 2}, {"Q": 4}),
+    ])
+    assert [cell.block for cell in found] == ["link", "board"]
+
+
 def test_lookup_tables_belong_to_what_they_feed(tmp_path):
     lut = ("ICESTORM_LC", "X4/Y4/lc0", False)
     found = read(tmp_path, [

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hw import flow
 from hw.boards import BOARDS
 from hw.estimate import MemoryNeed
+from hw.families import ECP5, ICE40
 from hw.memory import Rom, SinglePortMemory
 from hw.report.floorplan import read_floorplan
 from hw.tools import ToolError
@@ -40,36 +41,43 @@ class Tiny(wiring.Component):
 NEEDS = {
     "ice40": [MemoryNeed("rom", 16, 300, 1, 2, 0, 4800, 8192), MemoryNeed("ram", 16, 600, 1, 0, 1, 9600, 262144)],
     "ice40-hx8k": [MemoryNeed("rom", 16, 300, 1, 2, 0, 4800, 8192), MemoryNeed("ram", 16, 600, 1, 3, 0, 9600, 12288)],
+    "ulx3s-25f": [MemoryNeed("rom", 16, 300, 1, 1, 0, 4800, 18432), MemoryNeed("ram", 16, 600, 1, 1, 0, 9600, 18432)],
 }
+
+#: The word with which a bitstream begins, after its comment.
+SYNC_WORDS = {ICE40: b"\x7e\xaa\x99\x7e", ECP5: b"\xff\xff\xbd\xb3"}
 
 
 def pins(board):
     return flow.pin_constraints(
-        {"clock": board.clock, "rx": board.rx, "tx": board.tx}, pull_ups=("rx",), clock="clock", clock_mhz=12)
+        {"clock": board.clock, "rx": board.rx, "tx": board.tx}, pull_ups=("rx",), clock="clock", clock_mhz=12,
+        family=board.part.family)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOARDS)
 def test_design_becomes_a_bitstream(name, tmp_path):
     board = BOARDS[name]
+    family = board.part.family
+    kinds = {meaning: kind for kind, meaning in family.cells.items()}
     flow.write_rtlil(Tiny(), tmp_path, "design")
     netlist = flow.synthesise(tmp_path, "design", board.part, log=tmp_path / "yosys.log")
     flow.check_memories(netlist, NEEDS[name], log=tmp_path / "yosys.log")
     placement = flow.place_and_route(
         tmp_path, "design", board, pins=pins(board), clock_mhz=12, seed=5, log=tmp_path / "nextpnr.log")
-    flow.pack(tmp_path, "design", log=tmp_path / "icepack.log")
+    flow.pack(tmp_path, "design", family, log=tmp_path / "pack.log")
 
     assert placement.meets_clock
     assert placement.tried == {5: placement.clock_mhz}
-    assert placement.cells["ICESTORM_LC"][1] == board.part.logic_cells
-    assert placement.cells["ICESTORM_RAM"] == (netlist.block_rams, board.part.block_rams)
+    assert placement.cells[kinds["logic_cells"]][1] == board.part.logic_cells
+    assert placement.cells[kinds["block_rams"]] == (netlist.block_rams, board.part.block_rams)
+    assert placement.cells.get(kinds["multipliers"], (0, 0)) == (0, board.part.multipliers)
     total = sum(hop.delay_ns for hop in placement.critical_path)
     assert total == pytest.approx(1e3 / placement.clock_mhz, rel=0.01)
-    # The sync word with which every iCE40 bitstream begins, after its comment.
-    assert b"\x7e\xaa\x99\x7e" in (tmp_path / "design.bin").read_bytes()[:64]
+    assert SYNC_WORDS[family] in (tmp_path / f"design.{family.bitstream}").read_bytes()[:64]
 
     floorplan = read_floorplan(tmp_path / "design.placed.json", tmp_path / "design.json")
-    assert sum(cell.kind == "logic cell" for cell in floorplan) == placement.cells["ICESTORM_LC"][0]
+    assert sum(cell.kind == "logic cell" for cell in floorplan) == placement.cells[kinds["logic_cells"]][0]
     rams = [cell for cell in floorplan if cell.kind in ("block RAM", "large RAM")]
     assert {cell.block for cell in rams} == {"rom", "ram"}
     assert len({(cell.kind, cell.x, cell.y, cell.slot) for cell in floorplan}) == len(floorplan)
@@ -104,6 +112,7 @@ def test_verilog_keeps_hierarchy_and_memory(tmp_path):
 @pytest.mark.parametrize(("cells", "message"), [
     ({"SB_RAM40_4K": 2, "SB_SPRAM256KA": 1}, None),
     ({"SB_RAM40_4K": 1, "SB_RAM40_4KNW": 1, "SB_SPRAM256KA": 1, "SB_LUT4": 900}, None),
+    ({"DP16KD": 1, "PDPW16KD": 1, "SB_SPRAM256KA": 1}, None),
     ({"SB_RAM40_4K": 1, "SB_SPRAM256KA": 1}, "synthesis made 1 block rams, not the 2 that the memories take (rom 2)"),
     ({"SB_RAM40_4K": 2}, "synthesis made 0 large rams, not the 1 that the memories take (ram 1)"),
     ({"SB_RAM40_4K": 9, "SB_SPRAM256KA": 1}, "synthesis made 9 block rams, not the 2 that the memories take (rom 2)"),
@@ -120,3 +129,14 @@ def test_memories_are_checked(cells, message):
 def test_pin_constraints():
     text = flow.pin_constraints({"clock": "35", "rx": "6"}, pull_ups=("rx", "button"), clock="clock", clock_mhz=12.0)
     assert text == "set_io clock 35\nset_io -pullup yes rx 6\nset_frequency clock 12\n"
+
+
+def test_pin_constraints_of_the_ecp5():
+    text = flow.pin_constraints(
+        {"clock": "G2", "leds[0]": "B2", "rx": "M1"}, pull_ups=("rx",), clock="clock", clock_mhz=25.0, family=ECP5)
+    assert text.splitlines() == [
+        'LOCATE COMP "clock" SITE "G2";', 'IOBUF PORT "clock" IO_TYPE=LVCMOS33 PULLMODE=NONE;',
+        'LOCATE COMP "leds[0]" SITE "B2";', 'IOBUF PORT "leds[0]" IO_TYPE=LVCMOS33 PULLMODE=NONE;',
+        'LOCATE COMP "rx" SITE "M1";', 'IOBUF PORT "rx" IO_TYPE=LVCMOS33 PULLMODE=UP;',
+        'FREQUENCY PORT "clock" 25 MHZ;',
+    ]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hw.families import ECP5
 from hw.pll import find_settings
 
 
@@ -22,6 +23,20 @@ def test_settings(target, divr, divf, divq, filter_range, output):
 def test_frequency_that_cannot_be_made(target, nearest):
     with pytest.raises(ValueError, match=rf"not {target:g} MHz; the nearest is {nearest} MHz$"):
         find_settings(12, target)
+
+
+@pytest.mark.parametrize(("reference", "target", "clki", "clkfb", "clkop"), [
+    (25, 50, 1, 2, 12), (25, 100, 1, 4, 6), (25, 37.5, 2, 3, 16), (12, 60, 1, 5, 10), (100, 400, 1, 4, 1),
+])
+def test_ecp5_settings(reference, target, clki, clkfb, clkop):
+    found = find_settings(reference, target, ECP5)
+    assert (found.clki, found.clkfb, found.clkop, found.output_mhz) == (clki, clkfb, clkop, target)
+
+
+def test_ecp5_frequency_that_cannot_be_made():
+    # 25 / 2 MHz is the lowest that its phase detector takes.
+    with pytest.raises(ValueError, match=r"not 55 MHz; the nearest is 50 MHz$"):
+        find_settings(25, 55, ECP5)
 
 
 def test_reference_out_of_range():

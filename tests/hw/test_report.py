@@ -108,6 +108,19 @@ def test_page_shows_the_figures(build_sample, part):
     assert "None" not in words
 
 
+def test_page_of_a_part_without_large_rams_and_with_flip_flops_of_their_own(build_sample):
+    part = BOARDS["ulx3s-25f"].part
+    cells = build_sample["cells"]
+    cells["used"] |= {"flip_flops": 1234}
+    cells["available"] |= {"flip_flops": 24288, "large_rams": 0}
+    page = render_page(build_sample, [cell for cell in FLOORPLAN if cell.kind != "large RAM"], part)
+    words = Page(page).words
+    assert "flip-flops 1,234 24,288 5.1 %" in words
+    assert "Flip-flops, which stand beside the logic cells here, are left out." in words
+    assert "large RAMs" not in words
+    assert "block RAM, 18,432 bits each" in page and "large RAM, 262,144 bits each" not in page
+
+
 def test_page_refers_to_nothing_outside(build_sample, part):
     page = Page(render_page(build_sample, FLOORPLAN, part))
     outside = [name for name in page.references if not name.startswith("#")]
