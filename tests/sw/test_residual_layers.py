@@ -116,5 +116,6 @@ def test_network_without_a_pooled_head():
     weights = np.ones((3, rows, columns, count), np.int8)
     bits = ir.Threshold("last", body[-1].name, np.zeros(count, np.int32))
     graph = ir.Graph((*body, bits, ir.Conv("head", "last", weights), ir.Scores("scores", "head", [0, 0, 0])), "flat")
-    assert reasons(graph) == ["head: the last layer must be a fully connected one of the sums over the map; end with "
-                              "sw.nn.head.PooledHead"]
+    (reason,) = reasons(graph)
+    assert reason == ("head: the last layer must be a fully connected one of the sums over the map; end with "
+                      "sw.nn.head.PooledHead")
