@@ -9,7 +9,7 @@ from sw.engine import Engine
 from sw.errors import FitError
 from sw.folding import drain_for, plan_layer
 from sw.layers import chain_of_layers
-from sw.residual.layers import has_words
+from sw.residual.reader import has_words
 
 from .boards import BOARDS
 from .estimate import block_ram_count, estimate

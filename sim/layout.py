@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 
 from sim.check import Mismatch
 from sw.residual.blocks import fold_network
-from sw.residual.layers import word_network
 from sw.residual.program import DEPTHS
+from sw.residual.reader import word_network
 
 __all__ = ["Layout", "as_json", "check_frame", "difference", "from_json", "layouts_of"]
 

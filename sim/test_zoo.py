@@ -9,7 +9,7 @@ from sim.prepare import make_job
 from sim.simulate import simulate
 from sim.verilate import cycles_per_second
 from sw import zoo
-from sw.residual.layers import has_words
+from sw.residual.reader import has_words
 
 #: Images of each network: an equal share for each of the nine kinds of gaps and stalls. A residual network's frame is
 #: longer.

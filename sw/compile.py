@@ -11,8 +11,8 @@ from sw.folding import LayerPlan, plan_layer
 from sw.layers import chain_of_layers
 from sw.pack import pack_thresholds, pack_weights, score_width, threshold_width
 from sw.program import ImageInput, Program, score_bytes
-from sw.residual.layers import has_words, word_network
 from sw.residual.program import compile_words
+from sw.residual.reader import has_words, word_network
 from sw.residual.schedule import head_score_width
 from sw.schedule import schedule_layers
 from sw.sequencer import sequencer_fields

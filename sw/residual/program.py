@@ -11,7 +11,8 @@ from sw.errors import FitError
 from sw.folding import ceil_div
 from sw.program import ImageInput, Program
 from sw.residual.blocks import Block, Depths, Fold, fold_network
-from sw.residual.layers import PooledLayer, WordNetwork, word_network
+from sw.residual.layers import PooledLayer, WordNetwork
+from sw.residual.reader import word_network
 from sw.residual.schedule import (
     AVERAGE_CADENCE,
     cadence,

@@ -8,7 +8,7 @@ import pytest
 from sw.engine import Engine
 from sw.errors import FitError
 from sw.residual.blocks import Depths, fold_network
-from sw.residual.layers import word_network
+from sw.residual.reader import word_network
 from tests.sw.test_residual_program import NETWORKS
 from tests.sw.word_networks import Unit, random_residual
 

@@ -11,7 +11,7 @@ from sw.errors import UnsupportedLayerError
 from sw.frontend.integer_import import import_integers
 from sw.nn.fixed import FixedPoint, set_fixed
 from sw.passes import lower
-from sw.residual.layers import has_words, word_network
+from sw.residual.reader import has_words, word_network
 from tests.sw.networks import random_cnn
 from tests.sw.word_networks import Unit, random_residual
 

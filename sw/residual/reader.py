@@ -1,0 +1,283 @@
+"""From a lowered graph to the layers of a residual network.
+
+The nodes behind a convolution are taken together if they are, in this order and each at most once: a selection that
+repeats channels, an ``Affine``, another such selection, an ``Add`` with a shortcut, then a ``Clip`` or a PReLU with its
+shifts. Whatever else a network has is refused here, all at once, by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw import ir
+from sw.errors import UnsupportedLayerError
+from sw.ir.ranges import signed_limits
+from sw.residual.layers import SLOPE_SHIFT, PooledLayer, Shortcut, Slopes, WordLayer, WordNetwork
+
+__all__ = ["has_words", "word_network"]
+
+#: What nodes are that have no place behind a convolution of the engine, and what to do without them.
+_ABSENT: Mapping[type[ir.Node], tuple[str, str]] = {
+    ir.MaxPool: ("a max pool", "use a convolution's stride"),
+    ir.Concat: ("a concatenation", "use shortcuts that pad or repeat channels"),
+    ir.Select: ("a selection of channels", "use shortcuts that pad or repeat channels, and no shuffle"),
+    ir.Subsample: ("subsampling", "use it in a shortcut, by 2"),
+    ir.AveragePool: ("an average pool", "use it in a shortcut, 2 x 2"),
+    ir.GlobalSum: ("a sum over the map", "use one, before the last layer, and thresholds that are fixed in training"),
+    ir.Power: ("a power of values", "use thresholds that are fixed in training"),
+    ir.Table: ("a look-up table", "use thresholds that are fixed in training"),
+    ir.Compare: ("a run-time threshold", "use thresholds that are fixed in training"),
+    ir.Add: ("an addition", "add a shortcut behind a convolution's batch norm"),
+    ir.Affine: ("a fixed-point batch norm", "put it behind a convolution, before its shortcut"),
+    ir.Slopes: ("a PReLU", "put it behind the shortcut"),
+    ir.Clip: ("a clip", "put it behind the shortcut"),
+    ir.Threshold: ("a sign", "put it behind a convolution's words"),
+    ir.Scores: ("scores", "end the network with them"),
+}
+
+#: The hardware's multipliers take factors of so many bits.
+GAIN_BITS = 16
+
+_Integers = NDArray[np.int64]
+
+
+def has_words(graph: ir.Graph) -> bool:
+    """Whether a lowered graph has words of several bits between its layers."""
+    return any(isinstance(node, ir.Affine | ir.Add | ir.Slopes | ir.GlobalSum) for node in graph.nodes)
+
+
+def word_network(graph: ir.Graph) -> WordNetwork:
+    """Group a lowered graph into layers.
+
+    Raises ``UnsupportedLayerError`` with every reason why the engine cannot run the graph.
+    """
+    return _Reader(graph).network()
+
+
+@dataclass
+class _Reader:
+    """Walks a graph; ``made`` has the number of the layer by the name of its words or bits."""
+
+    graph: ir.Graph
+    reasons: list[str] = field(default_factory=list)
+    layers: list[WordLayer] = field(default_factory=list)
+    made: dict[str, int] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.takers: Mapping[str, list[ir.Node]] = {
+            node.name: [other for other in self.graph.nodes if node.name in other.sources] for node in self.graph.nodes}
+        self.taken.add(self.graph.inputs.name)
+
+    def network(self) -> WordNetwork:
+        """See ``word_network``."""
+        head = None
+        for node in self.graph.nodes:
+            if isinstance(node, ir.Conv):
+                if isinstance(self._only(node), ir.Scores):
+                    head = self._head(node)
+                elif node.source == self.graph.inputs.name or node.source in self.made:
+                    self._layer(node)
+        # What follows on something that is refused is no further reason.
+        for node in [node for node in self.graph.nodes if node.name not in self.taken]:
+            if all(source in self.taken for source in node.sources):
+                what, remedy = _ABSENT.get(type(node), (f"a {type(node).__name__}", "leave it out"))
+                self.reasons.append(f"{node.name}: {what} in a place where the engine has none; {remedy}")
+        if self.reasons:
+            raise UnsupportedLayerError(self.reasons)
+        return self._joined(head)
+
+    def _joined(self, head: PooledLayer | None) -> WordNetwork:
+        layers = tuple(self.layers)
+        bits = sorted({node.bits for node in self.graph.nodes if isinstance(node, ir.Add)})
+        if len(bits) > 1:
+            self.reasons.append(f"network {self.graph.name}: its words have {bits} bits; export it with one width")
+        shifts = sorted({layer.shift for layer in layers if layer.shift is not None})
+        if len(shifts) > 1 or 0 in shifts:
+            self.reasons.append(f"network {self.graph.name}: its batch norms have shifts {shifts}, of which the engine "
+                                f"has one, at least 1; calibrate it again with sw.export")
+        word_bits = bits[0] if bits else 8
+        clips = {layer.clip or signed_limits(word_bits) for layer in layers if layer.keep}
+        if len(clips) > 1:
+            self.reasons.append(f"network {self.graph.name}: its words are limited to {sorted(clips)}, of which the "
+                                f"engine has one pair")
+        for layer in layers:
+            affine = self.graph.node(layer.words) if layer.keep else None
+            if isinstance(affine, ir.Affine) and affine.bits > word_bits:
+                self._refuse(affine, f"words of {affine.bits} bits are stored without a limit of {word_bits}; put a "
+                                     f"non-linearity of sw.nn behind it")
+        if self.reasons or head is None:
+            raise UnsupportedLayerError(self.reasons)
+        low, high = next(iter(clips), signed_limits(word_bits))
+        if not low < 0 < high:
+            reason = (f"network {self.graph.name}: its words are limited to {low} to {high}; the engine's limits lie "
+                      f"on both sides of 0, as those of a hardtanh")
+            raise UnsupportedLayerError([reason])
+        return WordNetwork(self.graph.name, self.graph.inputs, layers, head, word_bits, low, high,
+                           shifts[0] if shifts else 1)
+
+    def _refuse(self, node: ir.Node, why: str) -> None:
+        self.taken.add(node.name)
+        self.reasons.append(f"{node.name}: {why}")
+
+    def _only(self, node: ir.Node) -> ir.Node | None:
+        """The one node that takes this one's result."""
+        takers = self.takers[node.name]
+        return takers[0] if len(takers) == 1 else None
+
+    def _take(self, node: ir.Node) -> ir.Node:
+        self.taken.add(node.name)
+        return node
+
+    def _repeated(self, node: ir.Node) -> ir.Node:
+        """The selection behind a node that repeats its channels, or the node itself."""
+        after = self._only(node)
+        count = self.graph.shape(node.name)[2]
+        if isinstance(after, ir.Select) and len(after.channels) % count == 0 and np.array_equal(
+                after.channels, np.arange(len(after.channels)) % count):
+            return self._take(after)
+        return node
+
+    def _layer(self, conv: ir.Conv) -> None:
+        graph = self.graph
+        self._take(conv)
+        image = conv.source == graph.inputs.name
+        self._check_conv(conv, image)
+        node: ir.Node = self._repeated(conv)
+        after = self._only(node)
+        shift: int | None = None
+        if isinstance(after, ir.Affine):
+            gain, offset, shift = after.gain.astype(np.int64), after.offset.astype(np.int64), after.shift
+            offset = offset + (1 << shift >> 1)
+            if np.abs(gain).max(initial=0) >= 1 << (GAIN_BITS - 1):
+                self._refuse(after, f"a gain of {int(gain[np.abs(gain).argmax()])} is beyond {GAIN_BITS} bits; the "
+                                    f"largest that fits is {(1 << (GAIN_BITS - 1)) - 1}: export with a smaller shift")
+            node = self._repeated(self._take(after))
+            repeats = graph.shape(node.name)[2] // len(gain)
+            gain, offset = np.tile(gain, repeats), np.tile(offset, repeats)
+        elif isinstance(after, ir.Threshold):
+            # The sign of the sum less its threshold, whatever the shift.
+            gain = np.ones(len(after.thresholds), np.int64)
+            offset = -after.thresholds.astype(np.int64)
+        else:
+            self._refuse(conv, "a convolution without a batch norm or a sign behind it; put one there")
+            return
+        shortcut = slopes = clip = None
+        after = self._only(node)
+        if isinstance(after, ir.Add):
+            shortcut = self._shortcut(after, node)
+            if isinstance(graph.node(node.name), ir.Affine) and graph.node(node.name).bits < after.bits + 2:  # type: ignore[attr-defined]
+                self._refuse(node, f"saturates before the shortcut is added; give it at least {after.bits + 2} bits")
+            node = self._take(after)
+            after = self._only(node)
+        if isinstance(after, ir.Clip):
+            clip = after.low, after.high
+            node = self._take(after)
+        elif isinstance(after, ir.Slopes | ir.Affine):
+            slopes, node = self._slopes(node)
+        self._finish(conv, node, gain, offset, shift, shortcut, slopes, clip)
+
+    def _finish(self, conv: ir.Conv, node: ir.Node, gain: _Integers, offset: _Integers, shift: int | None,
+                shortcut: Shortcut | None, slopes: Slopes | None, clip: tuple[int, int] | None) -> None:
+        """Add the layer whose words are the values of ``node``."""
+        graph, number = self.graph, len(self.layers)
+        thresholds = None
+        bits = [after for after in self.takers[node.name] if isinstance(after, ir.Threshold)]
+        if shift is None:  # the sum's own threshold is in the offset
+            thresholds = np.zeros(len(gain), np.int64)
+        elif bits:
+            thresholds = bits[0].thresholds.astype(np.int64)
+        for other in bits[1:]:
+            if not np.array_equal(other.thresholds, bits[0].thresholds):
+                self._refuse(other, f"a second threshold of {node.name}, of which the engine stores one; share it")
+        for after in bits:
+            self.made[self._take(after).name] = number
+        keep = shift is not None and len(bits) < len(self.takers[node.name])
+        self.made[node.name] = number
+        height, width, _ = graph.shape(node.name)
+        self.layers.append(WordLayer(
+            name=conv.name, conv=conv, inputs=self.made.get(conv.source),
+            planes=graph.inputs.bits if conv.source == graph.inputs.name else 1, in_shape=graph.shape(conv.source),
+            out_shape=(height, width, len(gain)), gain=gain, offset=offset, shift=shift, shortcut=shortcut,
+            slopes=slopes, clip=clip, words=node.name, bits=bits[0].name if bits else None, thresholds=thresholds,
+            keep=keep, binary_macs=ir.binary_macs(graph, conv.name)))
+
+    def _check_conv(self, conv: ir.Conv, image: bool) -> None:
+        if conv.weight_bits > 1:
+            self._refuse(conv, f"weights of {conv.weight_bits} bits, which only the last layer may have; train with "
+                               f"binary ones (stem_bits=1)")
+        if image and conv.padding and not conv.pad_value:
+            self._refuse(conv, "zero padding of an n-bit image has no +-1 planes; pad with black")
+        if not image and self.graph.range(conv.source) is not None and not self.graph.range(conv.source).is_signs:  # type: ignore[union-attr]
+            self._refuse(conv, "takes words; put a sign before it")
+
+    def _shortcut(self, add: ir.Add, branch: ir.Node) -> Shortcut | None:
+        """What an addition adds to a branch."""
+        name = add.right if add.left == branch.name else add.left
+        node = self.graph.node(name)
+        channels = np.arange(self.graph.shape(name)[2], dtype=np.int64)
+        kind = "same"
+        while node.name not in self.made:
+            if isinstance(node, ir.Select):
+                picked = node.channels.astype(np.int64)
+                channels = np.where(channels >= 0, picked[channels], -1)
+            elif kind == "same" and isinstance(node, ir.AveragePool) and node.size == 2:
+                kind = "average"
+            elif kind == "same" and isinstance(node, ir.Subsample) and node.stride == 2:
+                kind = "subsample"
+            else:
+                self._refuse(add, f"its shortcut comes from {node.name}, a {type(node).__name__}; use the "
+                                  f"identity, 2 x 2 average pools, subsampling by 2, and channels that are padded with "
+                                  f"zeros or repeated")
+                return None
+            self._take(node)
+            node = self.graph.node(node.sources[0])
+        return Shortcut(self.made[node.name], kind, channels)
+
+    def _slopes(self, node: ir.Node) -> tuple[Slopes | None, ir.Node]:
+        """The PReLU behind a node, with the shifts around it, and its last node; both as given if it has none."""
+        parts: list[ir.Node] = []
+        after = self._only(node)
+        while isinstance(after, ir.Slopes | ir.Affine) and len(parts) < 3:
+            parts.append(after)
+            after = self._only(after)
+        kinds = [type(part) for part in parts]
+        if kinds not in ([ir.Affine, ir.Slopes, ir.Affine], [ir.Slopes]):
+            return None, node
+        bend = next(part for part in parts if isinstance(part, ir.Slopes))
+        shifts = [part for part in parts if isinstance(part, ir.Affine)]
+        if bend.shift != SLOPE_SHIFT or any(part.shift or np.any(part.gain != 1) for part in shifts):
+            self._refuse(bend, f"a PReLU's slopes must have {SLOPE_SHIFT} bits behind the point, and its shifts no "
+                               f"gain")
+        for part in parts:
+            self._take(part)
+        nothing = np.zeros(len(bend.positive), np.int64)
+        before, behind = (part.offset.astype(np.int64) for part in shifts) if shifts else (nothing, nothing)
+        return Slopes(before, bend.positive.astype(np.int64), bend.negative.astype(np.int64), behind), parts[-1]
+
+    def _head(self, conv: ir.Conv) -> PooledLayer | None:
+        graph = self.graph
+        scores = self._only(conv)
+        node, reduce = graph.node(conv.source), 0
+        if isinstance(node, ir.Affine) and not np.any(node.offset) and np.all(node.gain == 1) and node.bits == 32:
+            reduce = node.shift
+            node = graph.node(self._take(node).sources[0])
+        assert isinstance(scores, ir.Scores)  # by the caller
+        if not isinstance(node, ir.GlobalSum):
+            self._take(scores)
+            self._refuse(conv, "the last layer must be a fully connected one of the sums over the map; end with "
+                               "sw.nn.head.PooledHead")
+            return None
+        if node.source not in self.made:
+            return None
+        for part in (node, conv, scores):
+            self._take(part)
+        if conv.weight_bits > 8:
+            self._refuse(conv, f"weights of {conv.weight_bits} bits; the engine takes up to 8")
+        return PooledLayer(
+            name=scores.name, inputs=self.made[node.source], in_shape=graph.shape(node.source),
+            weights=conv.weights.reshape(len(conv.weights), -1).astype(np.int64),
+            offsets=scores.offsets.astype(np.int64), reduce=reduce,
+            reach=max(ir.reach(graph, scores.name), ir.reach(graph, conv.name)), macs=int(conv.weights.size))
