@@ -72,16 +72,15 @@ class LayerControl(wiring.Component):
         m = Module()
         m.submodules.rom = rom = Rom(width=WORD_BITS, words=self.program)
         counter = Signal.like(rom.address)
-        following = Signal.like(counter)
         index = Signal(range(self.format.words))
         reading = Signal()
-        # The ROM shows the word at ``counter``, because it was given the counter's next value a cycle ago.
-        m.d.comb += [
-            following.eq(Mux(counter == len(self.program) - 1, 0, counter + 1)),
-            rom.address.eq(Mux(reading, following, counter)),
-        ]
+        # The ROM shows the word before ``counter`` until it is read, and takes the next one meanwhile.
+        ahead = Signal()
+        m.d.comb += [rom.address.eq(counter), rom.enable.eq(ahead | reading)]
+        with m.If(rom.enable):
+            m.d.sync += counter.eq(Mux(counter == len(self.program) - 1, 0, counter + 1))
         with m.If(reading):
-            m.d.sync += [counter.eq(following), index.eq(index + 1)]
+            m.d.sync += index.eq(index + 1)
             with m.Switch(index):
                 for word in range(self.format.words):
                     with m.Case(word):
@@ -96,6 +95,7 @@ class LayerControl(wiring.Component):
         first = self.fields["first"]
         with m.FSM():
             with m.State("RESET"):
+                m.d.comb += ahead.eq(1)
                 m.next = "SEQUENCER"
             with m.State("SEQUENCER"):
                 m.d.comb += reading.eq(1)

@@ -38,22 +38,23 @@ class PooledHead(wiring.Component):
         Bits of a weight word, at least 16, and the words that can be addressed.
     constant_width, constant_depth : int
         The same of a constant, whose low 32 bits are the start value.
-    pixels : int
-        Pixel groups of the largest map.
+    pixels, pairs : int
+        Pixel groups of the map, and pairs of channels.
+    last_columns : int
+        Columns inside the map in a row's last group.
     reduce : int
         Bits that a sum is shifted right; what is left must fit 16 bits.
     score_width : int
         Up to 32, enough for every class's last score: what comes before wraps.
-    word_address_width : int
-    fields : dict of Signal
-        Those of ``sw.descriptor.WORDS``; they stay from ``begin`` to ``done``.
 
     Members
     -------
     begin : In(1)
         Earliest in the cycle after ``done``.
-    read_enable, read_address : Out
-        To the word memory, with phase 0 and the first stride.
+    restart, read_word : Out
+        To ``hw.source_address.SourceAddress``, with ``read_enable`` as ``next_pixel``; ``row_last`` : In(1) from there.
+    read_enable : Out(1)
+        To the word memory, with that address, phase 0 and the first stride.
     words : In(ArrayLayout(2 * word_bits, columns))
         2 cycles later.
     weight_address, constant_address : Out
@@ -71,12 +72,14 @@ class PooledHead(wiring.Component):
     """
 
     def __init__(self, *, columns, word_bits, classes, weight_width, weight_depth, constant_width, constant_depth,
-                 pixels, reduce, score_width, word_address_width, fields):
+                 pixels, pairs, last_columns, reduce, score_width):
         for name, value, low, high in (("classes", classes, 1, 256), ("score_width", score_width, 9, 32)):
             if not low <= value <= high:
                 raise ValueError(f"PooledHead {name} must be from {low} to {high}, not {value!r}")
         if weight_width < 2 * WEIGHT_BITS:
             raise ValueError(f"PooledHead weight_width must be at least {2 * WEIGHT_BITS}, not {weight_width!r}")
+        if not 1 <= last_columns <= columns:
+            raise ValueError(f"PooledHead last_columns must be from 1 to the {columns} columns, not {last_columns!r}")
         if constant_depth < classes:
             raise ValueError(f"PooledHead constant_depth must be at least the {classes} classes, not "
                              f"{constant_depth!r}")
@@ -84,9 +87,10 @@ class PooledHead(wiring.Component):
         self.word_bits = word_bits
         self.classes = classes
         self.pixels = pixels
+        self.pairs = pairs
+        self.last_columns = last_columns
         self.reduce = reduce
         self.score_width = score_width
-        self._fields = fields
         self._half = 1 << reduce >> 1
         lowest = self._half - (columns * pixels << word_bits - 1)
         highest = self._half + columns * pixels * ((1 << word_bits - 1) - 1)
@@ -96,14 +100,15 @@ class PooledHead(wiring.Component):
                              f"{self.sum_width} bits, not {reduce!r}")
         self.bytes_per_word = min(classes, weight_width // WEIGHT_BITS)
         self.words_per_channel = -(-classes // self.bytes_per_word)
-        self.pairs = weight_depth // (2 * self.words_per_channel)
-        if not self.pairs:
-            raise ValueError(f"PooledHead weight_depth must be at least the {2 * self.words_per_channel} words of a "
-                             f"pair of channels, not {weight_depth!r}")
+        if weight_depth < 2 * pairs * self.words_per_channel:
+            raise ValueError(f"PooledHead weight_depth must be at least the {2 * pairs * self.words_per_channel} words "
+                             f"of {pairs} pairs of channels, not {weight_depth!r}")
         super().__init__({
             "begin": In(1),
+            "restart": Out(1),
+            "row_last": In(1),
+            "read_word": Out(range(max(2, pairs))),
             "read_enable": Out(1),
-            "read_address": Out(word_address_width),
             "words": In(data.ArrayLayout(2 * word_bits, columns)),
             "weight_address": Out(range(max(2, weight_depth))),
             "weight": In(weight_width),
@@ -124,38 +129,37 @@ class PooledHead(wiring.Component):
         """Cycles in which a channel is multiplied."""
         return max(SCORE_CYCLES, self.classes)
 
-    def period(self, groups):
-        """Cycles from a pair to the next, for a map of this many pixel groups."""
-        return max(groups + 2, 2 * self.slots, self.slots + self.stages + READ_TO_PRODUCT + 1)
+    @property
+    def period(self):
+        """Cycles from a pair to the next."""
+        return max(self.pixels + 2, 2 * self.slots, self.slots + self.stages + READ_TO_PRODUCT + 1)
 
-    def latency(self, groups, pairs):
+    @property
+    def latency(self):
         """Cycles from ``begin`` to ``done``."""
-        return groups + (pairs - 1) * self.period(groups) + self.stages + self.slots + self.classes + 7
+        return self.pixels + (self.pairs - 1) * self.period + self.stages + self.slots + self.classes + 7
 
     def elaborate(self, platform):
         m = Module()
         released = Signal()  # the multiplier is done soon enough for another pair's last read
-        reading, read, pair_read, row_last = self._read(m, released)
-        sums, summed, stored = self._sum(m, read, pair_read, row_last)
+        reading, read, pair_read = self._read(m, released)
+        sums, summed, stored = self._sum(m, read, pair_read)
         self._multiply(m, sums, summed, stored, final=~reading, released=released)
         return m
 
     def _read(self, m, released):
         """Issue the reads, pair by pair."""
-        fields = self._fields
         group = Signal(range(max(2, self.pixels)))
-        group_x = Signal.like(group)
-        pair = Signal(range(max(2, self.pairs)))
-        row_last = group_x == fields["drain_groups_x"][:len(group_x)]
-        group_last = group == fields["head_groups"][:len(group)]
-        more = pair != fields["head_words"][:len(pair)]
+        pair = self.read_word
+        group_last = group == self.pixels - 1
+        more = pair != self.pairs - 1
 
         # Two cycles without a read begin a pair: its address is made, and the last pair's sums are taken and cleared.
         starting, waiting, reading = Signal(), Signal(), Signal()
         pending = Signal()  # a pair has been read, and the multiplier has not released the next
         read = reading & ~(group_last & pending)
         pair_read = read & group_last
-        m.d.comb += self.read_enable.eq(read)
+        m.d.comb += [self.restart.eq(starting), self.read_enable.eq(read)]
         m.d.sync += [
             starting.eq(self.begin | pair_read & more),
             waiting.eq(starting),
@@ -163,25 +167,19 @@ class PooledHead(wiring.Component):
             pending.eq(pair_read | pending & ~released),
         ]
         with m.If(read):
-            m.d.sync += [group.eq(group + 1), group_x.eq(group_x + 1)]
-            with m.If(row_last):
-                m.d.sync += group_x.eq(0)
+            m.d.sync += group.eq(group + 1)
             with m.If(group_last):
                 m.d.sync += [group.eq(0), pair.eq(pair + 1)]
         with m.If(self.begin):
             m.d.sync += pair.eq(0)
-        with m.If(starting | read):
-            m.d.sync += self.read_address.eq(Mux(starting, fields["around_address"], self.read_address)
-                                             + Mux(starting, pair, fields["around_pitch"]))
-        return reading, read, pair_read, row_last
+        return reading, read, pair_read
 
-    def _sum(self, m, read, pair_read, row_last):
+    def _sum(self, m, read, pair_read):
         """Add the columns of each read, and these sums to the pair's; ``summed`` when a pair is complete."""
-        present, row_end = self._delay(m, read, 2), self._delay(m, row_last, 2)
+        present, row_end = self._delay(m, read, 2), self._delay(m, self.row_last, 2)
         summed, stored = self._delay(m, pair_read, 3 + self.stages), Signal()
         m.d.sync += stored.eq(summed)
-        last_columns = self._fields["last_columns"][:self.columns.bit_length()]
-        inside = [~row_end | (last_columns >= column) for column in range(self.columns)]
+        inside = [~row_end | (column < self.last_columns) for column in range(self.columns)]
         sums = []
         for half, name in enumerate(("even", "odd")):
             level = [word.word_select(half, self.word_bits).as_signed() for word in self.words]

@@ -9,7 +9,6 @@ from hw.drain_register import DrainRegister
 from hw.result_address import ResultAddress
 from hw.row_sequencer import RowSequencer
 from hw.shortcut import Shortcut
-from hw.source_address import SourceAddress
 from hw.value_pipeline import ValuePipeline
 from hw.word_assembler import WordAssembler
 
@@ -25,7 +24,9 @@ class PostProcess(wiring.Component):
     A pass is ``tiles * rows`` channels: each accumulator makes ``tiles`` of them, rows inner. A pair of channels takes
     ``cadence`` = 2 cycles, or 5 if its shortcut is the average of four words. ``hw.value_pipeline`` has the arithmetic;
     the bit is ``word >= threshold``. Constants come in the order of channels, from address 0 at ``restart``, the same
-    for each pixel, and also for rows of the last channel group beyond ``last_rows``, which give nothing.
+    for each pixel, and also for rows of the last channel group beyond ``last_rows``, which give nothing. A pair's
+    ``source`` and ``around`` are in those of its even channel, and a channel's ``offset`` is in those of the next one;
+    that of the pixel's last is in those at address 0.
 
     Latency: with L the cycle of ``load`` and v = 0, or 3 if the constants have slopes:
 
@@ -66,8 +67,10 @@ class PostProcess(wiring.Component):
         While 0, ``constant`` is to keep its value.
     constant : In(constants.width)
         1 cycle after its address.
-    read_enable, read_address, read_phase, read_stride, read_pitch : Out
-        To ``hw.word_memory.WordMemory``.
+    read_word, read_below, next_pixel : Out
+        To ``hw.source_address.SourceAddress``.
+    read_enable, read_phase, read_stride, read_pitch : Out
+        To ``hw.word_memory.WordMemory``, with that address.
     words : In(ArrayLayout(2 * word_bits, columns))
         2 cycles later.
     word_write, word_address, word_data : Out
@@ -112,8 +115,10 @@ class PostProcess(wiring.Component):
             "constant_address": Out(len(self._sequencer.constant_address)),
             "constant_enable": Out(1),
             "constant": In(constants.width),
+            "read_word": Out(constants.source),
+            "read_below": Out(1),
+            "next_pixel": Out(1),
             "read_enable": Out(1),
-            "read_address": Out(word_address_width),
             "read_phase": Out(range(max(2, columns))),
             "read_stride": Out(1),
             "read_pitch": Out(len(fields["around_pitch"])),
@@ -136,7 +141,7 @@ class PostProcess(wiring.Component):
         m.submodules.register = register = DrainRegister(
             rows=self.rows, columns=self.columns, sum_width=self.sum_width)
         m.submodules.constants = constants = ChannelConstants(constants=self.constants, delays={
-            "gain": 0, "source": 0, "offset": 1, "around": 1, "before": 4, "positive": 4, "negative": 4, "after": 6,
+            "gain": 0, "source": 0, "around": 0, "offset": 0, "before": 4, "positive": 4, "negative": 4, "after": 6,
             "threshold": latency + 1})
         m.d.comb += [
             sequencer.restart.eq(self.restart),
@@ -177,8 +182,11 @@ class PostProcess(wiring.Component):
         m.d.sync += [after.eq(before) for before, after in zip(stages, stages[1:], strict=False)]
         m.d.sync += self.done.eq(stages[-1].done)
 
-        before = Signal.like(words, reset_less=True)
-        m.d.sync += before.eq(words)
+        # A cell holds a register and the logic in front of it, unless something else takes what that gives. Inverted,
+        # these have theirs apart from that of the pair's second words.
+        inverted = Signal.like(words.as_value(), reset_less=True)
+        before = data.View(words.shape(), ~inverted)
+        m.d.sync += inverted.eq(~words.as_value())
         self._store(m, stages[latency], words, before)
         self._assemble(m, stages[latency + 1], before, constants.threshold)
         return m
@@ -186,36 +194,29 @@ class PostProcess(wiring.Component):
     def _read(self, m, sequencer, constants):
         """Read the words of the shortcut; they are there when the products are."""
         fields = self._fields
-        averages = fields["reads"].any()
-        m.submodules.source = source = SourceAddress(address_width=len(self.read_address), fields=fields)
+        average = fields["average"]
         m.submodules.shortcut = shortcut = Shortcut(
-            columns=self.columns, word_bits=self.word_bits, averages=len(fields["reads"]) > 0)
+            columns=self.columns, word_bits=self.word_bits, averages=len(average) > 0)
         m.d.comb += [
-            source.restart.eq(self.restart),
-            source.next_pixel.eq(sequencer.step & sequencer.pixel_last),
-            source.word.eq(constants.source),
-            source.below.eq(sequencer.read_index[1]),
+            self.read_word.eq(constants.source),
+            self.read_below.eq(sequencer.read_index[1]),
+            self.next_pixel.eq(sequencer.step & sequencer.pixel_last),
             self.read_enable.eq(sequencer.read),
-            self.read_address.eq(source.address),
             self.read_phase.eq(sequencer.read_index[0]),
             self.read_stride.eq(fields["around_stride"].any()),
             self.read_pitch.eq(fields["around_pitch"]),
         ]
-        # The pair's last word is read in the cycle of the even row's step; the odd row's flag comes one later.
-        arrived, last = sequencer.read, sequencer.step & ~sequencer.odd
+        # The pair's last word is read in the cycle of the even row's step.
+        arrived, last = sequencer.read & constants.around.any(), sequencer.step & ~sequencer.odd
         for stage in range(_READ):
             flags = [Signal(name=f"{name}_{stage}") for name in ("arrived", "last")]
             m.d.sync += [flag.eq(value) for flag, value in zip(flags, (arrived, last), strict=True)]
             arrived, last = flags
-        odd_around = constants.around.any() & fields["around"].any()
-        even_around = Signal()
-        m.d.sync += even_around.eq(odd_around)
         m.d.comb += [
             shortcut.words.eq(self.words),
             shortcut.arrived.eq(arrived),
             shortcut.last.eq(last),
-            shortcut.average.eq(averages),
-            shortcut.around.eq(Cat(even_around, odd_around)),
+            shortcut.average.eq(average.any()),
         ]
         return shortcut
 
@@ -223,25 +224,24 @@ class PostProcess(wiring.Component):
         """With its second word a pair is complete; it waits until no word is read."""
         fields = self._fields
         m.submodules.pair_address = address = ResultAddress(
-            address_width=len(self.word_address), index_width=len(self.constant_address) - 1,
-            pitch_width=len(fields["word_pitch"]))
-        waiting = Signal()
-        complete = Signal()
+            address_width=len(self.word_address), step_width=len(fields["word_step"]))
+        complete, waiting, end = Signal(), Signal(), Signal()
         m.d.comb += [
             complete.eq(row.used & row.odd & fields["keep"].any()),
             address.restart.eq(self.restart),
             address.start.eq(fields["word_out"]),
-            address.pitch.eq(fields["word_pitch"]),
-            address.next_word.eq(complete),
-            address.next_pixel.eq(complete & row.end),
+            address.step.eq(fields["word_step"]),
+            address.next_word.eq(self.word_write),
+            address.last.eq(end),
             self.word_write.eq(waiting & ~self.read_enable),
+            self.word_address.eq(address.address),
         ]
         with m.If(self.word_write):
             m.d.sync += waiting.eq(0)
         with m.If(complete):
             m.d.sync += [
                 waiting.eq(1),
-                self.word_address.eq(address.address),
+                end.eq(row.end),
                 *(self.word_data[column].eq(Cat(before[column], words[column])) for column in range(self.columns)),
             ]
 
@@ -249,8 +249,7 @@ class PostProcess(wiring.Component):
         fields = self._fields
         m.submodules.assembler = assembler = WordAssembler(columns=self.columns, lanes=self.lanes)
         m.submodules.bits_address = address = ResultAddress(
-            address_width=len(self.write_address), index_width=len(fields["out_pitch"]),
-            pitch_width=len(fields["out_pitch"]))
+            address_width=len(self.write_address), step_width=len(fields["out_step"]))
         m.d.comb += [
             assembler.restart.eq(self.restart),
             assembler.push.eq(row.used & fields["bits"].any()),
@@ -258,9 +257,9 @@ class PostProcess(wiring.Component):
             *(assembler.bits[0][column].eq(word >= threshold) for column, word in enumerate(words)),
             address.restart.eq(self.restart),
             address.start.eq(fields["out_address"]),
-            address.pitch.eq(fields["out_pitch"]),
+            address.step.eq(fields["out_step"]),
             address.next_word.eq(assembler.write_next),
-            address.next_pixel.eq(assembler.write_next & row.end),
+            address.last.eq(row.end),
             self.write_next.eq(assembler.write_next),
             self.write_enable.eq(assembler.write_enable),
             self.write_address.eq(address.address),

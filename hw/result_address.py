@@ -8,45 +8,41 @@ __all__ = ["ResultAddress"]
 
 
 class ResultAddress(wiring.Component):
-    """Counts through the words of a pixel, then goes to the next pixel, ``pitch`` addresses behind this one's first.
+    """Counts through the words of a pixel; from its last word, the next pixel's first is ``step`` addresses away.
 
-    Latency: ``address`` shows the next address one cycle after ``next_word`` or ``next_pixel``.
+    Latency: ``address`` shows the next address one cycle after ``next_word``.
 
     Parameters
     ----------
-    address_width, index_width, pitch_width : int
-        Bits of an address, of a number of words of a pixel, of a pitch.
+    address_width, step_width : int
+        Bits of an address, and of a step.
 
     Members
     -------
     restart : In(1)
         Go to ``start``.
     start : In(address_width)
-    pitch : In(pitch_width)
+    step : In(step_width)
     next_word : In(1)
-    next_pixel : In(1)
-        Comes before ``next_word`` where both are given.
+    last : In(1)
+        With ``next_word``: the word is the pixel's last.
     address : Out(address_width)
     """
 
-    def __init__(self, *, address_width, index_width, pitch_width):
-        self.index_width = index_width
+    def __init__(self, *, address_width, step_width):
         super().__init__({
             "restart": In(1),
             "start": In(address_width),
-            "pitch": In(pitch_width),
+            "step": In(step_width),
             "next_word": In(1),
-            "next_pixel": In(1),
+            "last": In(1),
             "address": Out(address_width),
         })
 
     def elaborate(self, platform):
         m = Module()
-        pixel = Signal.like(self.address, reset_less=True)
-        index = Signal(self.index_width)
-        with m.If(self.restart | self.next_pixel):
-            m.d.sync += [pixel.eq(Mux(self.restart, self.start, pixel + self.pitch)), index.eq(0)]
-        with m.Elif(self.next_word):
-            m.d.sync += index.eq(index + 1)
-        m.d.comb += self.address.eq(pixel + index)
+        address = Signal.like(self.address, reset_less=True)
+        m.d.comb += self.address.eq(address)
+        with m.If(self.restart | self.next_word):
+            m.d.sync += address.eq(Mux(self.restart, self.start, address + Mux(self.last, self.step, 1)))
         return m

@@ -24,7 +24,7 @@ class RowSequencer(wiring.Component):
     rows : int
         Even.
     fields : dict of Signal
-        Of the layer: ``drain_groups``, ``tiles``, ``last_rows``, ``around``, ``reads``; they stay while it runs.
+        Of the layer: ``drain_groups``, ``tiles``, ``last_rows``, ``around``, ``average``; they stay while it runs.
 
     Members
     -------
@@ -71,7 +71,7 @@ class RowSequencer(wiring.Component):
         m = Module()
         fields = self._fields
         around = fields["around"].any()
-        averages = around & fields["reads"].any()
+        averages = around & fields["average"].any()
 
         # A pair that averages takes slots 0 to 4, any other the last two. Rows leave in the last two, reads are before.
         active = Signal()

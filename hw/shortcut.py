@@ -27,13 +27,11 @@ class Shortcut(wiring.Component):
     words : In(ArrayLayout(2 * word_bits, columns))
         Of a pair of channels, the even one in the low half.
     arrived : In(1)
-        ``words`` are those of a read.
+        ``words`` are those of a read, and the pair has a shortcut. A pair none of whose words arrive gives values of 0.
     last : In(1)
-        They are the pair's last; or would be, for nothing is read where no channel of the layer has a shortcut.
+        They are the pair's last, or would be.
     average : In(1)
         The layer averages.
-    around : In(2)
-        With ``last``, for the even and the odd channel: it has a shortcut; else its values are 0.
     values : Out(ArrayLayout(signed(word_bits), columns))
     """
 
@@ -46,8 +44,6 @@ class Shortcut(wiring.Component):
             "arrived": In(1),
             "last": In(1),
             "average": In(1),
-            "around": In(2),
-            "odd": In(1),
             "values": Out(data.ArrayLayout(signed(word_bits), columns)),
         })
 
@@ -55,36 +51,29 @@ class Shortcut(wiring.Component):
         m = Module()
         complete = Signal()
         m.d.sync += complete.eq(self.last)
-        # Which of the pair's words count, as soon as all have come: the even one, the average of the even ones, or odd.
-        single, mean, odd_around = (Signal(name=name) for name in ("single", "mean", "odd_around"))
-        m.d.sync += [
-            single.eq(self.last & self.around[0] & ~self.average),
-            mean.eq(self.last & self.around[0] & self.average),
-            odd_around.eq(self.last & self.around[1]),
-        ]
         for column in range(self.columns):
             halves = [self.words[column].word_select(half, self.word_bits).as_signed() for half in range(2)]
             if self.averages:
                 even_total, odd_total = (
                     self._sum(m, word, f"total_{column}_{half}") for half, word in enumerate(halves))
-                # The sums are there for one cycle: the odd channel's value waits for the next, and is 0 otherwise.
+                # The sums are there for one cycle, and give 0 in the next, for which the odd channel's value waits; in
+                # other cycles that is 0.
                 odd = Signal(signed(self.word_bits), name=f"odd_{column}", reset_less=True)
-                with m.If(odd_around):
+                with m.If(complete):
                     m.d.sync += odd.eq(Mux(self.average, odd_total >> 2, odd_total))
                 with m.Else():
                     m.d.sync += odd.eq(0)
-                m.d.comb += self.values[column].eq(Mux(single, even_total, 0) | Mux(mean, even_total >> 2, 0) | odd)
+                m.d.comb += self.values[column].eq(Mux(self.average, even_total >> 2, even_total) | odd)
             else:
-                even, odd = (self._hold(m, word, self.around[half], f"value_{column}_{half}")
-                             for half, word in enumerate(halves))
+                even, odd = (self._hold(m, word, f"value_{column}_{half}") for half, word in enumerate(halves))
                 m.d.comb += self.values[column].eq(Mux(complete, even, odd))
         return m
 
-    def _hold(self, m, word, around, name):
+    def _hold(self, m, word, name):
         """A read's word, until the next one."""
         held = Signal(signed(self.word_bits), name=name, reset_less=True)
         with m.If(self.last):
-            m.d.sync += held.eq(Mux(around, word, 0))
+            m.d.sync += held.eq(Mux(self.arrived, word, 0))
         return held
 
     def _sum(self, m, word, name):

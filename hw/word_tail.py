@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.pooled_head import PooledHead
 from hw.post_process import PostProcess
 from hw.prefetch import Prefetch
+from hw.source_address import SourceAddress
 from hw.tail import TailSignature
 from hw.word_memory import WordMemory
 from sw.word_unit import STORE_WIDTH
@@ -57,17 +58,17 @@ class WordTail(wiring.Component):
         program, engine, unit = self.program, self.program.engine, self.program.words
         fields = self._fields
         weight_width, constant_width = engine.rows * engine.lanes, unit.constants.width
-        address_width = len(self.words_address)
 
         m.submodules.post = post = PostProcess(
             rows=engine.rows, columns=engine.columns, lanes=engine.lanes, sum_width=program.sum_width,
             word_bits=unit.bits, shift=unit.shift, low=unit.low, high=unit.high, constants=unit.constants,
-            address_width=len(self.write_address), word_address_width=address_width, fields=fields)
+            address_width=len(self.write_address), word_address_width=len(self.words_address), fields=fields)
         m.submodules.head = head = PooledHead(
             columns=engine.columns, word_bits=unit.bits, classes=program.classes, weight_width=weight_width,
             weight_depth=unit.weight_depth, constant_width=constant_width, constant_depth=unit.constant_depth,
-            pixels=unit.head_pixels, reduce=unit.head_reduce, score_width=program.score_width,
-            word_address_width=address_width, fields=fields)
+            pixels=unit.head_pixels, pairs=unit.head_pairs, last_columns=unit.head_columns, reduce=unit.head_reduce,
+            score_width=program.score_width)
+        m.submodules.source = source = SourceAddress(address_width=len(self.words_address), fields=fields)
         m.submodules.memory = memory = WordMemory(
             columns=engine.columns, word_bits=unit.bits, depth=unit.depth, pitch_width=len(post.read_pitch),
             strides=unit.strides, store_width=STORE_WIDTH, store_words=len(unit.store), shared=unit.shared,
@@ -95,10 +96,15 @@ class WordTail(wiring.Component):
 
         # Words.
         m.d.comb += [
+            source.restart.eq(self.begin | head.restart),
+            source.next_pixel.eq(post.next_pixel | head.read_enable),
+            source.word.eq(Mux(pooled, head.read_word, post.read_word)),
+            source.below.eq(post.read_below),
+            head.row_last.eq(source.row_last),
             memory.read_enable.eq(post.read_enable | head.read_enable),
-            memory.address.eq(Mux(pooled, head.read_address, post.read_address)),
-            memory.phase.eq(Mux(pooled, 0, post.read_phase)),
-            memory.stride.eq(post.read_stride & ~pooled),
+            memory.address.eq(source.address),
+            memory.phase.eq(post.read_phase),
+            memory.stride.eq(post.read_stride),
             memory.pitch.eq(post.read_pitch),
             post.words.eq(memory.words),
             head.words.eq(memory.words),

@@ -22,9 +22,9 @@ class ConstantFormat:
     """Bits of each field; a field of 0 bits is absent and reads as zero.
 
     * ``gain``, ``offset``: of the batch norm, ``(gain * sum + offset) >> shift``; the half that rounds is in the
-      offset.
+      offset, which is that of the channel before, in the first one that of the block's last.
     * ``source``: word of the shortcut's pixel from which the channel's pair of channels comes; ``around``: 1 if the
-      channel has a shortcut.
+      pair has a shortcut. Both are taken from the even channel.
     * ``threshold``: the bit is ``word >= threshold``.
     * ``before``, ``positive``, ``negative``, ``after``: the shifts and slopes of a PReLU, present together or not.
     """

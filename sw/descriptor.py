@@ -52,25 +52,24 @@ _BITS: _Table = (
     (("thresholds", 16, "address of the first threshold word"),),
     (("out_address", 16, "feature address of the first result"),),
 )
-#: Of blocks whose results are words: ``hw.post_process``, ``hw.pooled_head``. Pitches are not less one.
+#: Of blocks whose results are words: ``hw.post_process``, ``hw.pooled_head``. Pitches and steps are not less one.
 _WORDS: _Table = (
     (("drain_groups", 8, "channel groups of the block - 1"),
      ("last_rows", 8, "rows in use in the last channel group - 1")),
-    (("drain_groups_x", 8, "column groups - 1"), ("head_words", 8, "words of a pixel that is summed - 1")),
-    (("tiles", 4, "channels of an accumulator - 1"), ("reads", 2, "word reads of a shortcut - 1"),
-     ("around", 1, "there is a shortcut"),
+    (("tiles", 4, "channels of an accumulator - 1"), ("around", 1, "there is a shortcut"),
+     ("average", 1, "the shortcut is the average of four words"),
      ("around_stride", 1, "the shortcut's map is twice as large"), ("keep", 1, "words are stored"),
      ("bits", 1, "bits are stored"), ("pooled", 1, "the last layer, of sums"),
-     ("late", 1, "the next record is fetched when this block is done"),
-     ("last_columns", 4, "columns in use in a row's last group - 1")),
+     ("late", 1, "the next record is fetched when this block is done")),
     (("around_address", 16, "word address of the shortcut's map"),),
+    (("around_row_step", 16, "word addresses from a row's last column group to the next row's first"),),
     (("around_row_pitch", 16, "word addresses between rows of the shortcut's map"),),
     (("word_out", 16, "word address of the first result"),),
     (("around_pitch", 8, "words of a pixel of the shortcut's map"),
-     ("word_pitch", 8, "words of a pixel of the result")),
+     ("word_step", 8, "word addresses from a pixel's last word to the next pixel's first")),
     (("out_address", 16, "feature address of the first result"),),
-    (("out_pitch", 4, "feature words of a pixel of the result"),
-     ("head_groups", 12, "column groups of the map that is summed - 1")),
+    (("out_step", 4, "feature addresses from a pixel's last word to the next pixel's first"),
+     ("drain_groups_x", 8, "column groups - 1")),
 )
 
 #: Words of the half that all formats share.

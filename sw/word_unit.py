@@ -19,8 +19,9 @@ class WordUnit:
 
     ``depth`` is that of a bank of pairs of words, read with the ``strides``. ``weight_depth`` and ``constant_depth``
     are the words in a half of what is fetched ahead. ``store`` is ``uint64 (n,)``, ``STORE_WIDTH`` bits each; it is
-    ``shared`` if it lies in the large RAMs beside the words. The head sums ``head_pixels`` column groups,
-    ``head_reduce`` is the right shift of a sum.
+    ``shared`` if it lies in the large RAMs beside the words. The head sums ``head_pairs`` pairs of channels over
+    ``head_pixels`` column groups, of which the last of a row has ``head_columns`` columns in use; ``head_reduce`` is
+    the right shift of a sum.
     """
 
     bits: int
@@ -34,6 +35,8 @@ class WordUnit:
     constants: ConstantFormat
     shared: bool
     head_pixels: int
+    head_pairs: int
+    head_columns: int
     head_reduce: int
     store: NDArray[np.uint64]
 

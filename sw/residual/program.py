@@ -57,7 +57,7 @@ def compile_words(graph: ir.Graph, engine: Engine, shared: bool) -> Program:
     for block, waits in zip(blocks, late, strict=False):
         fields = _block_fields(folds, block, feature_depth) | {"late": int(waits)}
         descriptors += WORDS.encode(block.plan.layer.name, fields)
-    descriptors += WORDS.encode(network.head.name, _head_fields(network.head, folds, engine) | {"late": int(late[-1])})
+    descriptors += WORDS.encode(network.head.name, _head_fields(network.head, folds) | {"late": int(late[-1])})
     first = layers[0]
     conv = first.conv
     wide = any(layer.shortcut and layer.shortcut.kind != "same" for layer in layers)
@@ -78,7 +78,7 @@ def compile_words(graph: ir.Graph, engine: Engine, shared: bool) -> Program:
             bits=network.word_bits, low=network.low, high=network.high, shift=network.shift - 1, depth=word_depth,
             strides=(1, 2) if wide else (1,), weight_depth=DEPTHS.weights, constant_depth=DEPTHS.constants,
             constants=form, shared=shared,
-            head_pixels=network.head.in_shape[0] * folds[network.head.inputs].groups_x,
+            **_head_map(network.head, folds[network.head.inputs], engine),
             head_reduce=network.head.reduce, store=store))
 
 
@@ -130,28 +130,35 @@ def _block_fields(folds: Sequence[Fold], block: Block, feature_depth: int) -> di
         depth=feature_depth, weights=0, cooling=drain_cycles(fold, engine))
     around = layer.shortcut
     from_words = folds[around.source] if around else None
+    stride = 2 if around and around.kind != "same" else 1
     pitch = from_words.word_pitch if from_words else 0
-    rows = len(plan.layer.weights) - (block.count - 1) * engine.rows
+    row_pitch = from_words.groups_x * pitch if from_words else 0
+    accumulators = len(plan.layer.weights)
+    channels = accumulators * layer.tiles
     return {
-        **sequencer, "drain_groups": block.count - 1, "tiles": layer.tiles - 1, "last_rows": rows - 1,
-        "drain_groups_x": plan.groups_x - 1, "reads": 3 if cadence(fold) == AVERAGE_CADENCE else 0,
-        "around": int(around is not None), "around_stride": int(around is not None and around.kind != "same"),
-        "keep": int(layer.keep), "bits": int(fold.features is not None), "pooled": 0, "last_columns": 0,
+        **sequencer, "drain_groups": block.count - 1, "tiles": layer.tiles - 1,
+        "last_rows": accumulators - (block.count - 1) * engine.rows - 1,
+        "drain_groups_x": plan.groups_x - 1, "average": int(cadence(fold) == AVERAGE_CADENCE),
+        "around": int(around is not None), "around_stride": stride - 1,
+        "keep": int(layer.keep), "bits": int(fold.features is not None), "pooled": 0,
         "around_address": (from_words.words or 0) if from_words else 0, "around_pitch": pitch,
-        "around_row_pitch": from_words.groups_x * pitch if from_words else 0,
-        "word_out": (fold.words or 0) + block.word, "word_pitch": fold.word_pitch,
-        "out_address": (fold.features or 0) + block.feature, "out_pitch": fold.feature_pitch,
-        "head_groups": 0, "head_words": 0,
+        "around_row_pitch": row_pitch, "around_row_step": stride * (row_pitch - (plan.groups_x - 1) * pitch),
+        "word_out": (fold.words or 0) + block.word, "word_step": fold.word_pitch - channels // 2 + 1,
+        "out_address": (fold.features or 0) + block.feature,
+        "out_step": fold.feature_pitch - ceil_div(channels, engine.lanes) + 1,
     }
 
 
-def _head_fields(head: PooledLayer, folds: Sequence[Fold], engine: Engine) -> dict[str, int]:
+def _head_fields(head: PooledLayer, folds: Sequence[Fold]) -> dict[str, int]:
     source = folds[head.inputs]
-    height, width, channels = head.in_shape
-    values = dict.fromkeys(WORDS.fields, 0)
-    return values | {
+    return dict.fromkeys(WORDS.fields, 0) | {
         "head": 1, "pooled": 1, "around_address": source.words or 0, "around_pitch": source.word_pitch,
-        "head_groups": height * source.groups_x - 1, "drain_groups_x": source.groups_x - 1,
-        "last_columns": width - (ceil_div(width, engine.columns) - 1) * engine.columns - 1,
-        "head_words": channels // 2 - 1,
+        "around_row_step": source.word_pitch, "drain_groups_x": source.groups_x - 1,
     }
+
+
+def _head_map(head: PooledLayer, source: Fold, engine: Engine) -> dict[str, int]:
+    """What the head's hardware is made for."""
+    height, width, channels = head.in_shape
+    return {"head_pixels": height * source.groups_x, "head_pairs": channels // 2,
+            "head_columns": width - (source.groups_x - 1) * engine.columns}

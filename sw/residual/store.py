@@ -121,7 +121,8 @@ def constant_format(network: WordNetwork, folds: Sequence[Fold]) -> ConstantForm
 
 
 def block_record(network: WordNetwork, folds: Sequence[Fold], block: Block, form: ConstantFormat) -> Record:
-    """Of a block of a convolution.
+    """Of a block of a convolution. A channel's offset lies with the constants of the next one, the last one's with the
+    first's: it is needed when those are read.
 
     Raises ``FitError`` if its shortcut does not take channels in pairs.
     """
@@ -139,10 +140,13 @@ def block_record(network: WordNetwork, folds: Sequence[Fold], block: Block, form
             if places != [-1, -1] and (places[0] % 2 or places[1] != places[0] + 1):
                 raise FitError(f"{fold.layer.name}: channels {even} and {odd} take channels {pair[0]} and {pair[1]} of "
                                f"their shortcut, which are no stored pair; pad or repeat an even number of channels")
+    offsets = [0 if channel is None else values[channel]["offset"] for channel in channels]
+    constants = [({} if channel is None else values[channel]) | {"offset": offset}
+                 for channel, offset in zip(channels, offsets[-1:] + offsets[:-1], strict=True)]
     weights = np.packbits(pack_weights(block.plan), axis=1, bitorder="little")
     engine = block.plan.engine
     return Record(
-        constants=tuple(0 if channel is None else form.pack(values[channel]) for channel in channels),
+        constants=tuple(map(form.pack, constants)),
         weights=tuple(int.from_bytes(row.tobytes(), "little") for row in weights),
         constant_width=form.width, weight_width=engine.rows * engine.lanes)
 

@@ -4,13 +4,14 @@ import random
 from dataclasses import dataclass
 
 import pytest
-from amaranth import Signal
+from amaranth import Module, Signal
 from amaranth.sim import Simulator
 
 from hw.pooled_head import PooledHead
+from hw.source_address import SourceAddress
 from sw.descriptor import WORDS
 
-FIELDS = ("around_address", "around_pitch", "head_groups", "drain_groups_x", "last_columns", "head_words")
+ADDRESS_WIDTH = 12
 
 
 @dataclass
@@ -69,9 +70,8 @@ class Frame:
 
     def fields(self):
         return {
-            "around_address": self.base, "around_pitch": self.pitch, "head_groups": self.groups - 1,
-            "drain_groups_x": self.groups_x - 1, "last_columns": (self.width - 1) % self.columns,
-            "head_words": self.pairs - 1,
+            "around_address": self.base, "around_pitch": self.pitch, "around_row_step": self.pitch,
+            "around_row_pitch": 0, "around_stride": 0, "drain_groups_x": self.groups_x - 1,
         }
 
 
@@ -108,16 +108,22 @@ def read_cycles(groups, pairs, period):
 
 
 def simulate(choose, frames, *, word_bits, weight_width, reduce, score_width=None, constant_width=40):
-    """Run the frames one behind the other, without a cycle between them, and compare all that can be seen."""
+    """Run frames of one size one behind the other, without a cycle between, and compare all that can be seen."""
     columns, classes = frames[0].columns, len(frames[0].constants)
     words = [frame.weight_words(weight_width) for frame in frames]
-    fields = {name: Signal(WORDS.fields[name].width, name=name) for name in FIELDS}
+    fields = {name: Signal(WORDS.fields[name].width, name=name) for name in frames[0].fields()}
+    source = SourceAddress(address_width=ADDRESS_WIDTH, fields=fields)
     dut = PooledHead(
         columns=columns, word_bits=word_bits, classes=classes, weight_width=weight_width,
         weight_depth=max(map(len, words)), constant_width=constant_width, constant_depth=classes,
-        pixels=max(frame.groups for frame in frames), reduce=reduce,
-        score_width=score_width or needed_width(frames, reduce), word_address_width=12, fields=fields,
+        pixels=frames[0].groups, pairs=frames[0].pairs, last_columns=(frames[0].width - 1) % columns + 1, reduce=reduce,
+        score_width=score_width or needed_width(frames, reduce),
     )
+    top = Module()
+    top.submodules.head, top.submodules.source = dut, source
+    top.d.comb += [
+        source.restart.eq(dut.restart), source.next_pixel.eq(dut.read_enable), source.word.eq(dut.read_word),
+        dut.row_last.eq(source.row_last)]
 
     async def testbench(ctx):
         for frame, weights in zip(frames, words, strict=True):
@@ -127,8 +133,8 @@ def simulate(choose, frames, *, word_bits, weight_width, reduce, score_width=Non
             slots, stages = max(3, classes), max(1, (columns - 1).bit_length())
             period = max(frame.groups + 2, 2 * slots, slots + stages + 5)
             done = frame.groups + (frame.pairs - 1) * period + stages + slots + classes + 7
-            assert dut.period(frame.groups) == period
-            assert dut.latency(frame.groups, frame.pairs) == done
+            assert dut.period == period
+            assert dut.latency == done
             addresses = [frame.base + group * frame.pitch + pair
                          for pair in range(frame.pairs) for group in range(frame.groups)]
             reads = dict(zip(read_cycles(frame.groups, frame.pairs, period), addresses, strict=True))
@@ -143,7 +149,7 @@ def simulate(choose, frames, *, word_bits, weight_width, reduce, score_width=Non
                         if given is None else memory[given])
                 assert ctx.get(dut.read_enable) == (cycle in reads), cycle
                 if cycle in reads:
-                    assert ctx.get(dut.read_address) == reads[cycle], cycle
+                    assert ctx.get(source.address) == reads[cycle], cycle
                 pending.append(reads.get(cycle))
                 assert ctx.get(dut.score_valid) == (cycle in scores), cycle
                 if cycle in scores:
@@ -160,7 +166,7 @@ def simulate(choose, frames, *, word_bits, weight_width, reduce, score_width=Non
             assert not ctx.get(dut.score_valid | dut.done | dut.read_enable)
             await ctx.tick()
 
-    simulator = Simulator(dut)
+    simulator = Simulator(top)
     simulator.add_clock(1e-6)
     simulator.add_testbench(testbench)
     simulator.run()
@@ -181,9 +187,10 @@ def simulate(choose, frames, *, word_bits, weight_width, reduce, score_width=Non
 ])
 def test_scores_and_cycles(columns, classes, weight_width, word_bits, reduce, maps):
     choose = random.Random(columns * 1000 + classes)
-    frames = [make_frame(choose, columns=columns, height=height, width=width, pairs=pairs, classes=classes,
-                         word_bits=word_bits) for height, width, pairs in maps]
-    simulate(choose, frames, word_bits=word_bits, weight_width=weight_width, reduce=reduce)
+    for height, width, pairs in maps:
+        frames = [make_frame(choose, columns=columns, height=height, width=width, pairs=pairs, classes=classes,
+                             word_bits=word_bits) for _ in range(2)]
+        simulate(choose, frames, word_bits=word_bits, weight_width=weight_width, reduce=reduce)
 
 
 @pytest.mark.parametrize("value", [-128, 127])
@@ -220,8 +227,10 @@ def test_the_width_of_a_sum(pixels, reduce, width):
     ({"score_width": 8}, "PooledHead score_width must be from 9 to 32, not 8"),
     ({"weight_width": 15}, "PooledHead weight_width must be at least 16, not 15"),
     ({"constant_depth": 9}, "PooledHead constant_depth must be at least the 10 classes, not 9"),
-    ({"weight_width": 32, "weight_depth": 5},
-     "PooledHead weight_depth must be at least the 6 words of a pair of channels, not 5"),
+    ({"weight_width": 32, "weight_depth": 11},
+     "PooledHead weight_depth must be at least the 12 words of 2 pairs of channels, not 11"),
+    ({"last_columns": 0}, "PooledHead last_columns must be from 1 to the 1 columns, not 0"),
+    ({"last_columns": 2}, "PooledHead last_columns must be from 1 to the 1 columns, not 2"),
     ({"pixels": 1024}, "PooledHead reduce must be at least 2 for sums of 18 bits, not 0"),
 ])
 def test_a_head_that_cannot_be(changes, message):
@@ -232,6 +241,6 @@ def test_a_head_that_cannot_be(changes, message):
 def _head(**changes):
     options = {
         "columns": 1, "word_bits": 8, "classes": 10, "weight_width": 128, "weight_depth": 64, "constant_width": 64,
-        "constant_depth": 64, "pixels": 64, "reduce": 0, "score_width": 32, "word_address_width": 14,
+        "constant_depth": 64, "pixels": 64, "pairs": 2, "last_columns": 1, "reduce": 0, "score_width": 32,
     }
-    return PooledHead(**options | changes, fields={name: Signal(WORDS.fields[name].width) for name in FIELDS})
+    return PooledHead(**options | changes)

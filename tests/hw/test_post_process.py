@@ -4,10 +4,11 @@ import random
 from dataclasses import dataclass, replace
 
 import pytest
-from amaranth import Signal
+from amaranth import Module, Signal
 from amaranth.sim import Simulator
 
 from hw.post_process import PostProcess
+from hw.source_address import SourceAddress
 from sw.constants import ConstantFormat
 
 SUM_WIDTH = 9
@@ -151,37 +152,44 @@ class Model:
             rows.append(values)
         return rows
 
+    def pack(self, rows):
+        """The constants as they are stored: offsets with the row behind, the last one's with the first."""
+        return [self.shape.constants.pack(values | {"offset": before["offset"]})
+                for before, values in zip(rows[-1:] + rows[:-1], rows, strict=True)]
+
     def fields(self, layer):
         shape, double = self.shape, layer.shortcut in ("stride", "average")
-        channels = layer.channels(shape.rows)
-        word_pitch = channels // 2 + (0 if layer.in_place else self.choose.choice([0, 3]))
-        row_groups = layer.size[1] << double
+        row_pitch = (layer.size[1] << double) * layer.around + self.choose.choice([0, 0, 5])
         return {
             "drain_groups": layer.groups - 1, "tiles": layer.tiles - 1, "last_rows": (layer.last or shape.rows) - 1,
-            "drain_groups_x": layer.size[1] - 1, "reads": max(1, layer.reads) - 1,
+            "drain_groups_x": layer.size[1] - 1, "average": int(layer.shortcut == "average"),
             "around": int(layer.shortcut is not None), "around_stride": int(double),
             "around_address": self.choose.randrange(20), "around_pitch": layer.around,
-            "around_row_pitch": row_groups * layer.around + self.choose.choice([0, 0, 5]),
-            "keep": int(layer.keep), "word_out": 500 + self.choose.randrange(20), "word_pitch": word_pitch,
-            "bits": int(layer.bits), "out_address": self.choose.randrange(20),
-            "out_pitch": -(-channels // shape.lanes) + self.choose.choice([0, 2]),
+            "around_row_pitch": row_pitch,
+            "around_row_step": (row_pitch - (layer.size[1] - 1) * layer.around) << double,
+            "keep": int(layer.keep), "word_out": 500 + self.choose.randrange(20),
+            "word_step": 1 + self.choose.choice([0, 0 if layer.in_place else 3]),
+            "bits": int(layer.bits), "out_address": self.choose.randrange(20), "out_step": self.choose.choice([1, 3]),
         }
 
     def layer(self, layer, begin):
         """Note a layer that restarts in cycle ``begin``; returns the cycle after it."""
         shape, choose = self.shape, self.choose
         fields, constants = self.fields(layer), self.constants(layer)
+        channels = layer.channels(shape.rows)
+        word_pitch = channels // 2 + fields["word_step"] - 1
+        feature_pitch = -(-channels // shape.lanes) + fields["out_step"] - 1
         if layer.in_place:
             fields["word_out"] = fields["around_address"]
-        self.begins[begin] = fields, [shape.constants.pack(values) for values in constants]
+        self.begins[begin] = fields, self.pack(constants)
         length = layer.tiles * shape.rows // 2 * layer.cadence
         cycle = begin + choose.choice([1, 2, 7])
         results = []
         for pixel in range(layer.size[0] * layer.size[1]):
             row, group_x = divmod(pixel, layer.size[1])
             filled = [[] for _ in range(shape.columns)]
-            word_address = fields["word_out"] + pixel * fields["word_pitch"]
-            feature_address = fields["out_address"] + pixel * fields["out_pitch"]
+            word_address = fields["word_out"] + pixel * word_pitch
+            feature_address = fields["out_address"] + pixel * feature_pitch
             for group in range(layer.groups):
                 most = (1 << SUM_WIDTH - 1) - 1
                 sums = [[choose.choice([most, -most - 1, 0, choose.randint(-most, most), choose.randint(-40, 40)])
@@ -201,8 +209,8 @@ class Model:
                     index = (group * layer.tiles + tile) * shape.rows + number
                     words = [
                         word_of(shape, sums[number][column], constants[index], self.around(
-                            layer, fields, constants[index], constants[index - index % 2]["source"], row,
-                            group_x * shape.columns + column, index % 2))
+                            layer, fields, constants[index - index % 2], row, group_x * shape.columns + column,
+                            index % 2))
                         for column in range(shape.columns)]
                     pair.append(words)
                     if len(pair) == 2:
@@ -235,8 +243,8 @@ class Model:
         self.done.add(done)
         return done + 1
 
-    def around(self, layer, fields, constants, source, row, column, odd):
-        """What the shortcut adds."""
+    def around(self, layer, fields, constants, row, column, odd):
+        """What the shortcut adds; the constants are those of the pair's even channel."""
         if layer.shortcut is None:
             return None
         if not constants["around"]:
@@ -244,7 +252,7 @@ class Model:
         pixels = {"same": [(row, column)], "stride": [(2 * row, 2 * column)],
                   "average": [(2 * row + dy, 2 * column + dx) for dy in range(2) for dx in range(2)]}[layer.shortcut]
         words = [self.memory.word(fields["around_address"], *pixel, fields["around_row_pitch"], fields["around_pitch"],
-                                  2 * source + odd) for pixel in pixels]
+                                  2 * constants["source"] + odd) for pixel in pixels]
         return words[0] if len(words) == 1 else sum(words) + 2 >> 2
 
 
@@ -262,6 +270,12 @@ def test_layers(name, seed):
         rows=shape.rows, columns=shape.columns, lanes=shape.lanes, sum_width=SUM_WIDTH, word_bits=shape.bits,
         shift=shape.shift, low=shape.low, high=shape.high, constants=shape.constants,
         address_width=FEATURE_ADDRESS_WIDTH, word_address_width=WORD_ADDRESS_WIDTH, fields=signals)
+    source = SourceAddress(address_width=WORD_ADDRESS_WIDTH, fields=signals)
+    top = Module()
+    top.submodules.post, top.submodules.source = dut, source
+    top.d.comb += [
+        source.restart.eq(dut.restart), source.next_pixel.eq(dut.next_pixel), source.word.eq(dut.read_word),
+        source.below.eq(dut.read_below)]
     noise = random.Random(seed)
 
     async def testbench(ctx):
@@ -293,7 +307,7 @@ def test_layers(name, seed):
             feature_address = ctx.get(dut.write_address)
             read = None
             if now in model.reads:
-                read = memory.read(ctx.get(dut.read_address), ctx.get(dut.read_phase), 1 + ctx.get(dut.read_stride),
+                read = memory.read(ctx.get(source.address), ctx.get(dut.read_phase), 1 + ctx.get(dut.read_stride),
                                    ctx.get(dut.read_pitch))
             if now in model.writes:
                 address, words = ctx.get(dut.word_address), [
@@ -307,7 +321,7 @@ def test_layers(name, seed):
                 constant = constants[address] if address < len(constants) else 0
             await ctx.tick()
 
-    simulator = Simulator(dut)
+    simulator = Simulator(top)
     simulator.add_clock(1e-6)
     simulator.add_testbench(testbench)
     simulator.run()

@@ -14,7 +14,8 @@ from hw.row_sequencer import RowSequencer
 @pytest.mark.parametrize("pause", [0, 3])
 def test_rows(rows, groups, tiles, last, around, reads, pause):
     choose = random.Random(rows)
-    values = {"drain_groups": groups - 1, "tiles": tiles - 1, "last_rows": last - 1, "around": around, "reads": reads}
+    values = {"drain_groups": groups - 1, "tiles": tiles - 1, "last_rows": last - 1, "around": around,
+              "average": int(reads > 0)}
     fields = {name: Signal(range(value + 1), name=name) for name, value in values.items()}
     dut = RowSequencer(rows=rows, fields=fields)
     cadence = 5 if around and reads else 2

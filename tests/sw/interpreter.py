@@ -170,9 +170,9 @@ class WordInterpreter(Interpreter):
 
     def _block(self, f):
         engine = self.engine
+        self.around_pixel, self.word_out, self.out_address = f["around_address"], f["word_out"], f["out_address"]
         for row in range(f["rows_out"] + 1):
             for group_x in range(f["groups_x"] + 1):
-                pixel = row * (f["drain_groups_x"] + 1) + group_x
                 channels = []  # of each stored channel, the values of all columns and the bits
                 for group_c in range(f["groups_c"] + 1):
                     sums = self._sums(f, row, group_x, group_c, 0, 0)
@@ -183,16 +183,19 @@ class WordInterpreter(Interpreter):
                                 continue
                             constant = (group_c * (f["tiles"] + 1) + tile) * engine.rows + index
                             assert np.abs(sums[index]).max() < 1 << (self.program.sum_width - 1)
-                            channels.append([self._value(f, row, group_x, column, constant, int(sums[index, column]))
+                            channels.append([self._value(f, column, constant, int(sums[index, column]))
                                              for column in range(engine.columns)])
-                self._store(f, pixel, channels)
+                self._store(f, channels)
+                self.around_pixel += (f["around_row_step"] if group_x == f["drain_groups_x"]
+                                      else f["around_pitch"] << f["around_stride"])
 
-    def _value(self, f, row, group_x, column, constant, total):
+    def _value(self, f, column, constant, total):
         unit = self.unit
-        value = (self._constant(constant, "gain") * total + self._constant(constant, "offset")) >> unit.shift
-        value = self._saturate(value, unit.bits + 2)
+        offset = self._constant((constant + 1) % len(self.constants), "offset")
+        value = self._constant(constant, "gain") * total + offset
+        value = self._saturate(value >> unit.shift, unit.bits + 2)
         if f["around"]:
-            value = self._saturate(value + self._around(f, row, group_x, column, constant), unit.bits)
+            value = self._saturate(value + self._around(f, column, constant), unit.bits)
         if unit.constants.bends:
             value = self._saturate(value + self._constant(constant, "before"), unit.bits + 2)
             slope = self._constant(constant, "positive" if value >= 0 else "negative")
@@ -201,34 +204,34 @@ class WordInterpreter(Interpreter):
         value = max(unit.low, min(unit.high, value))
         return value, int(value >= self._constant(constant, "threshold"))
 
-    def _around(self, f, row, group_x, column, constant):
+    def _around(self, f, column, constant):
         """The shortcut's word of a channel; a pixel beyond the map reads whatever lies there."""
         even = constant - constant % 2
-        if not self._constant(constant, "around"):
+        if not self._constant(even, "around"):
             return 0
-        scale = 1 + f["around_stride"]
         found = []
-        for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1))[:f["reads"] + 1]:
-            groups, bank = divmod((group_x * self.engine.columns + column) * scale + dx, self.engine.columns)
-            address = (f["around_address"] + (row * scale + dy) * f["around_row_pitch"] + groups * f["around_pitch"]
+        for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1))[:4 if f["average"] else 1]:
+            groups, bank = divmod((column << f["around_stride"]) + dx, self.engine.columns)
+            address = (self.around_pixel + dy * f["around_row_pitch"] + groups * f["around_pitch"]
                        + self._constant(even, "source"))
             found.append(int(self.pairs[bank, address % self.unit.depth, constant % 2]))
         return found[0] if len(found) == 1 else (sum(found) + 2) >> 2
 
-    def _store(self, f, pixel, channels):
+    def _store(self, f, channels):
         lanes, columns = self.engine.lanes, self.engine.columns
         if f["keep"]:
             for index in range(0, len(channels), 2):
-                address = f["word_out"] + pixel * f["word_pitch"] + index // 2
                 for column in range(columns):
-                    self.pairs[column, address] = [channels[index + half][column][0] for half in (0, 1)]
+                    self.pairs[column, self.word_out] = [channels[index + half][column][0] for half in (0, 1)]
+                self.word_out += 1 if index < len(channels) - 2 else f["word_step"]
         if f["bits"]:
-            for word, start in enumerate(range(0, len(channels), lanes)):
+            for start in range(0, len(channels), lanes):
                 part = channels[start:start + lanes]
                 for column in range(columns):
                     bits = [channel[column][1] for channel in part]
                     stored = [0] * (lanes - len(bits)) + bits
-                    self.features[column, f["out_address"] + pixel * f["out_pitch"] + word] = stored
+                    self.features[column, self.out_address] = stored
+                self.out_address += 1 if start < len(channels) - lanes else f["out_step"]
 
     def _head(self, f):
         unit, classes = self.unit, self.program.classes
@@ -236,12 +239,12 @@ class WordInterpreter(Interpreter):
         scores = [score - (1 << 32) if score >> 31 else score for score in scores]
         each = min(classes, self.engine.rows * self.engine.lanes // 8)
         parts = -(-classes // each)
-        for channel in range(2 * (f["head_words"] + 1)):
+        for channel in range(2 * unit.head_pairs):
             total = 0
-            for group in range(f["head_groups"] + 1):
+            for group in range(unit.head_pixels):
                 address = f["around_address"] + group * f["around_pitch"] + channel // 2
                 end = group % (f["drain_groups_x"] + 1) == f["drain_groups_x"]
-                columns = f["last_columns"] + 1 if end else self.engine.columns
+                columns = unit.head_columns if end else self.engine.columns
                 total += int(self.pairs[:columns, address, channel % 2].sum())
             total = total + (1 << unit.head_reduce >> 1) >> unit.head_reduce
             for index in range(classes):
