@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sw import ir
 from sw.errors import UnsupportedLayerError
 
-__all__ = ["LIMITS", "Layer", "chain_of_layers"]
+__all__ = ["LIMITS", "Layer", "chain_of_layers", "convolution_reasons", "layer_of"]
 
 #: Largest legal value of each loop bound, as wide as its field in the layer descriptor.
 LIMITS = {"kernel": 256, "padding": 3, "stride": 2, "step": 2, "map": 256, "channels": 4096, "classes": 256}
@@ -106,7 +106,7 @@ def chain_of_layers(graph: ir.Graph) -> tuple[Layer, ...]:
             reasons.append(f"{node.name}: branches are not supported by the engine; layers must form a chain")
         reasons += _foreign(graph, node)
         if graph.range(node.source) is not None:  # else the reason is there already
-            layer = _layer(graph, node, after, pool)
+            layer = layer_of(graph, node, after, pool)
             reasons += _reasons(layer, node, graph.inputs, last=not nodes)
             layers.append(layer)
         last = pool or after
@@ -140,8 +140,9 @@ def _foreign(graph: ir.Graph, conv: ir.Conv) -> list[str]:
     return reasons
 
 
-def _layer(graph: ir.Graph, conv: ir.Conv, after: ir.Threshold | ir.Scores | None, pool: ir.MaxPool | None) -> Layer:
-    """The layer of a convolution; without ``after`` it has no results, and is only good for finding reasons."""
+def layer_of(graph: ir.Graph, conv: ir.Conv, after: ir.Threshold | ir.Scores | None = None,
+             pool: ir.MaxPool | None = None) -> Layer:
+    """A convolution as a layer; without ``after`` its results are what others make of its sums."""
     source = graph.inputs
     in_shape, first = graph.shape(conv.source), conv.source == source.name
     whole_map = conv.weights.shape[1:3] == in_shape[:2] and not conv.padding
@@ -160,17 +161,8 @@ def _layer(graph: ir.Graph, conv: ir.Conv, after: ir.Threshold | ir.Scores | Non
 
 
 def _reasons(layer: Layer, conv: ir.Conv, source: ir.Input, *, last: bool) -> list[str]:
-    """Why the engine cannot run this layer, whatever the array's shape."""
-    height, width, channels = layer.in_shape
-    kernel = max(layer.weights.shape[1:3])
-    found = [
-        f"{layer.name}: {what} {value} is above the engine's {LIMITS[limit]}; use a smaller one"
-        for what, value, limit in (
-            ("kernel size", kernel, "kernel"), ("padding", layer.padding, "padding"),
-            ("stride", layer.stride, "stride"), ("stride x pool", layer.step, "step"),
-            ("map side", max(height, width), "map"), ("channel count", max(channels, layer.out_shape[2]), "channels"),
-        ) if value > LIMITS[limit]
-    ]
+    """Why the engine cannot run this layer of a chain, whatever the array's shape."""
+    found = convolution_reasons(layer, conv, source)
     if layer.is_head:
         if layer.out_shape[:2] != (1, 1) or not last:
             found.append(f"{layer.name}: scores must be 1 x 1 and last, not {layer.out_shape[0]} x "
@@ -183,6 +175,21 @@ def _reasons(layer: Layer, conv: ir.Conv, source: ir.Input, *, last: bool) -> li
                          f"use fewer inputs or smaller offsets")
     elif last:
         found.append(f"{layer.name}: the last layer must give scores; end the network with a score head")
+    return found
+
+
+def convolution_reasons(layer: Layer, conv: ir.Conv, source: ir.Input) -> list[str]:
+    """Why the engine's sequencer cannot run a convolution, whatever the array's shape and what follows it."""
+    height, width, channels = layer.in_shape
+    kernel = max(layer.weights.shape[1:3])
+    found = [
+        f"{layer.name}: {what} {value} is above the engine's {LIMITS[limit]}; use a smaller one"
+        for what, value, limit in (
+            ("kernel size", kernel, "kernel"), ("padding", layer.padding, "padding"),
+            ("stride", layer.stride, "stride"), ("stride x pool", layer.step, "step"),
+            ("map side", max(height, width), "map"), ("channel count", max(channels, layer.out_shape[2]), "channels"),
+        ) if value > LIMITS[limit]
+    ]
     if layer.source == "features" and layer.padding >= min(layer.weights.shape[1:3]):
         found.append(f"{layer.name}: padding {layer.padding} gives windows without a pixel for a kernel of "
                      f"{layer.weights.shape[1]} x {layer.weights.shape[2]}; use less padding")

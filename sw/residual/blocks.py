@@ -6,7 +6,7 @@ which they leave the drain register: channel group, tile, row.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
 
@@ -265,22 +265,19 @@ def _blocks(number: int, layer: WordLayer, order: NDArray[np.int64], inputs: NDA
             channel = (group * whole + start) * made
             blocks.append(Block(
                 number=number, first=group * whole + start, count=count,
-                plan=plan_layer(_as_layer(layer, weights, len(blocks)), engine), word=channel // 2,
+                plan=plan_layer(_part(layer, weights, len(blocks)), engine), word=channel // 2,
                 feature=channel // engine.lanes, window=group * conv.weights.shape[3] // engine.lanes))
             start += count
     return tuple(blocks)
 
 
-def _as_layer(layer: WordLayer, weights: NDArray[Any], block: int) -> Layer:
+def _part(layer: WordLayer, weights: NDArray[Any], block: int) -> Layer:
     """A block's convolution, as ``sw.folding`` takes it."""
-    height, width, _ = layer.out_shape
-    in_height, in_width, _ = layer.in_shape
-    taps = layer.conv.weights.shape[1] * layer.conv.weights.shape[2] * layer.conv.weights.shape[3]
-    return Layer(
-        name=f"{layer.name}[{block}]", source="window" if layer.inputs is None else "features",
-        weights=np.ascontiguousarray(weights), stride=layer.conv.stride, padding=layer.conv.padding, pool=1,
-        planes=layer.planes, in_shape=(in_height, in_width, weights.shape[3]),
-        out_shape=(height, width, len(weights)), binary_macs=height * width * len(weights) * taps * layer.planes)
+    whole = layer.convolution
+    return replace(
+        whole, name=f"{whole.name}[{block}]", weights=np.ascontiguousarray(weights),
+        in_shape=(*whole.in_shape[:2], weights.shape[3]), out_shape=(*whole.out_shape[:2], len(weights)),
+        binary_macs=whole.binary_macs * len(weights) // layer.accumulators)
 
 
 def _most_groups(layer: WordLayer, each: int, left: int, step: int, engine: Engine, depths: Depths) -> int:

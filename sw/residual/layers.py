@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw import ir
+from sw.layers import Layer
 
 __all__ = ["SLOPE_SHIFT", "PooledLayer", "Shortcut", "Slopes", "WordLayer", "WordNetwork"]
 
@@ -41,17 +42,16 @@ class Slopes:
 class WordLayer:
     """One convolution and its post-processing.
 
-    ``inputs`` is the number of the layer whose bits it takes, ``None`` for the image. ``gain`` and ``offset`` of the
+    ``convolution`` is it as a layer of its own, whose sums the rest says what to make of. ``inputs`` is the number of
+    the layer whose bits it takes, ``None`` for the image. ``gain`` and ``offset`` of the
     ``Affine``, the rounding half in the latter, are of each channel of the result; the first of these with the same
     accumulator lie ``accumulators`` apart. ``words`` and ``bits`` name the nodes whose values are stored; ``bits`` with
     ``thresholds`` is ``None`` if only words are taken, and ``keep`` is false if only bits are.
     """
 
-    name: str
     conv: ir.Conv
+    convolution: Layer
     inputs: int | None
-    planes: int
-    in_shape: ir.Shape
     out_shape: ir.Shape
     gain: _Integers
     offset: _Integers
@@ -63,7 +63,11 @@ class WordLayer:
     bits: str | None
     thresholds: _Integers | None
     keep: bool
-    binary_macs: int
+
+    @property
+    def name(self) -> str:
+        """Of the convolution."""
+        return self.conv.name
 
     @property
     def accumulators(self) -> int:
@@ -90,7 +94,6 @@ class PooledLayer:
     offsets: _Integers
     reduce: int
     reach: int
-    macs: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,8 @@ __all__ = ["compile_words"]
 
 #: Words of a half of the memories that are fetched into: with both halves, a block RAM's depth on every part.
 DEPTHS = Depths(weights=128, constants=128)
+#: Bits of a factor of the head's multiplier, signed.
+FACTOR_BITS = 16
 #: A large RAM: words, and bits of each.
 LARGE_DEPTH, LARGE_WIDTH = 16384, 16
 
@@ -41,13 +43,13 @@ def compile_words(graph: ir.Graph, engine: Engine, shared: bool) -> Program:
     folds = fold_network(network, engine, DEPTHS)
     form = constant_format(network, folds)
     blocks = [block for fold in folds for block in fold.blocks]
-    _check_image(network, folds[0])
+    _check_image(folds[0])
     records = [block_record(network, folds, block, form) for block in blocks]
     records.append(head_record(network.head, folds[network.head.inputs], form, engine.rows * engine.lanes))
-    _check_head(network.head, records[-1].weights, DEPTHS)
+    _check_head(network, folds[network.head.inputs], engine, records[-1].weights, DEPTHS)
     store = np.array([word for record in records for word in record.pack(STORE_WIDTH)], np.uint64)
-    word_depth = max(2, *(fold.words + fold.word_size for fold in folds if fold.words is not None))
-    feature_depth = max(2, *(fold.features + fold.feature_size for fold in folds if fold.features is not None))
+    word_depth = max([2, *(fold.words + fold.word_size for fold in folds if fold.words is not None)])
+    feature_depth = max([2, *(fold.features + fold.feature_size for fold in folds if fold.features is not None)])
     if shared:
         _check_large(network, engine, word_depth, len(store))
     layers = [fold.layer for fold in folds]
@@ -82,19 +84,21 @@ def compile_words(graph: ir.Graph, engine: Engine, shared: bool) -> Program:
             head_reduce=network.head.reduce, store=store))
 
 
-def _check_image(network: WordNetwork, fold: Fold) -> None:
-    conv = fold.layer.conv
-    if fold.layer.inputs is not None:
-        raise FitError(f"network {network.name}: its first convolution must take the image")
-    if conv.weights.shape[1] != conv.weights.shape[2] or conv.weights.shape[1:3] == fold.layer.in_shape[:2]:
-        raise FitError(f"{fold.layer.name}: the first convolution's kernel must be square and smaller than the image, "
-                       f"not {conv.weights.shape[1]} x {conv.weights.shape[2]}")
+def _check_image(fold: Fold) -> None:
     if len(fold.blocks) > 1:
         raise FitError(f"{fold.layer.name}: the first convolution's {fold.layer.accumulators} channels need "
                        f"{len(fold.blocks)} blocks, and the image is read once; use more rows or fewer channels")
 
 
-def _check_head(head: PooledLayer, weights: Sequence[int], depths: Depths) -> None:
+def _check_head(network: WordNetwork, source: Fold, engine: Engine, weights: Sequence[int], depths: Depths) -> None:
+    head = network.head
+    pixels, half = head.in_shape[0] * source.groups_x * engine.columns, 1 << head.reduce >> 1
+    most = 1 << network.word_bits - 1
+    width = max(pixels * most - 1 - half, pixels * (most - 1) + half).bit_length() + 1
+    if width - head.reduce > FACTOR_BITS:
+        raise FitError(f"{head.name}: its sums over {head.in_shape[0]} x {head.in_shape[1]} words of "
+                       f"{network.word_bits} bits have {width} bits, where a factor has {FACTOR_BITS}; use a smaller "
+                       f"last map, or narrower words")
     if len(weights) > depths.weights:
         raise FitError(f"{head.name}: its weights are {len(weights)} words, where a half of the memory holds "
                        f"{depths.weights}; use more rows or lanes, or fewer channels")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sw import ir
 from sw.errors import UnsupportedLayerError
 from sw.ir.ranges import signed_limits
+from sw.layers import Layer, convolution_reasons, layer_of
 from sw.residual.layers import SLOPE_SHIFT, PooledLayer, Shortcut, Slopes, WordLayer, WordNetwork
 
 __all__ = ["has_words", "word_network"]
@@ -58,13 +59,18 @@ def word_network(graph: ir.Graph) -> WordNetwork:
 
 @dataclass
 class _Reader:
-    """Walks a graph; ``made`` has the number of the layer by the name of its words or bits."""
+    """Walks a graph; ``made`` has the number of the layer by the name of its words or bits.
+
+    ``widths`` has the nodes that saturate on the way to words: each must do so so many bits beyond a word's, or, if the
+    flag is not set, not before.
+    """
 
     graph: ir.Graph
     reasons: list[str] = field(default_factory=list)
     layers: list[WordLayer] = field(default_factory=list)
     made: dict[str, int] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
+    widths: list[tuple[ir.Affine | ir.Slopes, int, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.takers: Mapping[str, list[ir.Node]] = {
@@ -94,27 +100,29 @@ class _Reader:
         bits = sorted({node.bits for node in self.graph.nodes if isinstance(node, ir.Add)})
         if len(bits) > 1:
             self.reasons.append(f"network {self.graph.name}: its words have {bits} bits; export it with one width")
+        if not bits:
+            bits = [max(ir.value_bits(self.graph, layer.words) for layer in layers if layer.keep)]
         shifts = sorted({layer.shift for layer in layers if layer.shift is not None})
         if len(shifts) > 1 or 0 in shifts:
             self.reasons.append(f"network {self.graph.name}: its batch norms have shifts {shifts}, of which the engine "
                                 f"has one, at least 1; calibrate it again with sw.export")
-        word_bits = bits[0] if bits else 8
-        clips = {layer.clip or signed_limits(word_bits) for layer in layers if layer.keep}
+        word_bits = bits[0]
+        clips = {layer.clip or signed_limits(word_bits) for layer in layers if layer.shift is not None}
         if len(clips) > 1:
             self.reasons.append(f"network {self.graph.name}: its words are limited to {sorted(clips)}, of which the "
                                 f"engine has one pair")
-        for layer in layers:
-            affine = self.graph.node(layer.words) if layer.keep else None
-            if isinstance(affine, ir.Affine) and affine.bits > word_bits:
-                self._refuse(affine, f"words of {affine.bits} bits are stored without a limit of {word_bits}; put a "
-                                     f"non-linearity of sw.nn behind it")
+        for node, beyond, exact in self.widths:
+            wanted = word_bits + beyond
+            if node.bits < wanted or (exact and node.bits > wanted):
+                self._refuse(node, f"saturates to {node.bits} bits, where the engine does to {wanted}; export it again "
+                                   f"with sw.export")
+        low, high = next(iter(clips), signed_limits(word_bits))
+        least, most = signed_limits(word_bits)
+        if not least <= low < 0 < high <= most:
+            self.reasons.append(f"network {self.graph.name}: its words are limited to {low} to {high}; the engine's "
+                                f"limits lie on both sides of 0, as those of a hardtanh, within {least} to {most}")
         if self.reasons or head is None:
             raise UnsupportedLayerError(self.reasons)
-        low, high = next(iter(clips), signed_limits(word_bits))
-        if not low < 0 < high:
-            reason = (f"network {self.graph.name}: its words are limited to {low} to {high}; the engine's limits lie "
-                      f"on both sides of 0, as those of a hardtanh")
-            raise UnsupportedLayerError([reason])
         return WordNetwork(self.graph.name, self.graph.inputs, layers, head, word_bits, low, high,
                            shifts[0] if shifts else 1)
 
@@ -143,12 +151,14 @@ class _Reader:
     def _layer(self, conv: ir.Conv) -> None:
         graph = self.graph
         self._take(conv)
-        image = conv.source == graph.inputs.name
-        self._check_conv(conv, image)
+        convolution = layer_of(graph, conv)
+        self._check_conv(conv, convolution)
         node: ir.Node = self._repeated(conv)
         after = self._only(node)
         shift: int | None = None
+        norm: ir.Affine | None = None
         if isinstance(after, ir.Affine):
+            norm = after
             gain, offset, shift = after.gain.astype(np.int64), after.offset.astype(np.int64), after.shift
             offset = offset + (1 << shift >> 1)
             if np.abs(gain).max(initial=0) >= 1 << (GAIN_BITS - 1):
@@ -168,8 +178,6 @@ class _Reader:
         after = self._only(node)
         if isinstance(after, ir.Add):
             shortcut = self._shortcut(after, node)
-            if isinstance(graph.node(node.name), ir.Affine) and graph.node(node.name).bits < after.bits + 2:  # type: ignore[attr-defined]
-                self._refuse(node, f"saturates before the shortcut is added; give it at least {after.bits + 2} bits")
             node = self._take(after)
             after = self._only(node)
         if isinstance(after, ir.Clip):
@@ -177,10 +185,15 @@ class _Reader:
             node = self._take(after)
         elif isinstance(after, ir.Slopes | ir.Affine):
             slopes, node = self._slopes(node)
-        self._finish(conv, node, gain, offset, shift, shortcut, slopes, clip)
+        if norm is not None:
+            # Beyond these bits nothing that is added, or limits, brings a value back.
+            beyond = 2 if shortcut or slopes else 0
+            self.widths.append((norm, beyond, not shortcut and not clip))
+        self._finish(conv, convolution, node, gain, offset, shift, shortcut, slopes, clip)
 
-    def _finish(self, conv: ir.Conv, node: ir.Node, gain: _Integers, offset: _Integers, shift: int | None,
-                shortcut: Shortcut | None, slopes: Slopes | None, clip: tuple[int, int] | None) -> None:
+    def _finish(self, conv: ir.Conv, convolution: Layer, node: ir.Node, gain: _Integers, offset: _Integers,
+                shift: int | None, shortcut: Shortcut | None, slopes: Slopes | None,
+                clip: tuple[int, int] | None) -> None:
         """Add the layer whose words are the values of ``node``."""
         graph, number = self.graph, len(self.layers)
         thresholds = None
@@ -198,25 +211,34 @@ class _Reader:
         self.made[node.name] = number
         height, width, _ = graph.shape(node.name)
         self.layers.append(WordLayer(
-            name=conv.name, conv=conv, inputs=self.made.get(conv.source),
-            planes=graph.inputs.bits if conv.source == graph.inputs.name else 1, in_shape=graph.shape(conv.source),
+            conv=conv, convolution=convolution, inputs=self.made.get(conv.source),
             out_shape=(height, width, len(gain)), gain=gain, offset=offset, shift=shift, shortcut=shortcut,
             slopes=slopes, clip=clip, words=node.name, bits=bits[0].name if bits else None, thresholds=thresholds,
-            keep=keep, binary_macs=ir.binary_macs(graph, conv.name)))
+            keep=keep))
 
-    def _check_conv(self, conv: ir.Conv, image: bool) -> None:
+    def _check_conv(self, conv: ir.Conv, convolution: Layer) -> None:
+        image = conv.source == self.graph.inputs.name
+        if image and self.layers:
+            self._refuse(conv, "is a second convolution of the image, which is read once; let one take it")
+        if image and conv.groups > 1:
+            self._refuse(conv, f"a grouped convolution of the image, of {conv.groups} groups; use groups=1")
+        if convolution.source == "flat":
+            self._refuse(conv, "takes the whole image at once; use a kernel that is smaller than the image")
+        self.reasons += convolution_reasons(convolution, conv, self.graph.inputs)
         if conv.weight_bits > 1:
             self._refuse(conv, f"weights of {conv.weight_bits} bits, which only the last layer may have; train with "
                                f"binary ones (stem_bits=1)")
-        if image and conv.padding and not conv.pad_value:
-            self._refuse(conv, "zero padding of an n-bit image has no +-1 planes; pad with black")
-        if not image and self.graph.range(conv.source) is not None and not self.graph.range(conv.source).is_signs:  # type: ignore[union-attr]
+        values = self.graph.range(conv.source)
+        if not image and values is not None and not values.is_signs:
             self._refuse(conv, "takes words; put a sign before it")
 
     def _shortcut(self, add: ir.Add, branch: ir.Node) -> Shortcut | None:
         """What an addition adds to a branch."""
         name = add.right if add.left == branch.name else add.left
         node = self.graph.node(name)
+        if self.graph.shape(name) != self.graph.shape(branch.name):
+            self._refuse(add, f"adds {name} to all pixels alike; give both maps one shape")
+            return None
         channels = np.arange(self.graph.shape(name)[2], dtype=np.int64)
         kind = "same"
         while node.name not in self.made:
@@ -253,6 +275,8 @@ class _Reader:
                                f"gain")
         for part in parts:
             self._take(part)
+        self.widths.append((bend, 0, True))
+        self.widths += [(part, beyond, True) for part, beyond in zip(shifts, (2, 0), strict=False)]
         nothing = np.zeros(len(bend.positive), np.int64)
         before, behind = (part.offset.astype(np.int64) for part in shifts) if shifts else (nothing, nothing)
         return Slopes(before, bend.positive.astype(np.int64), bend.negative.astype(np.int64), behind), parts[-1]
@@ -280,4 +304,4 @@ class _Reader:
             name=scores.name, inputs=self.made[node.source], in_shape=graph.shape(node.source),
             weights=conv.weights.reshape(len(conv.weights), -1).astype(np.int64),
             offsets=scores.offsets.astype(np.int64), reduce=reduce,
-            reach=max(ir.reach(graph, scores.name), ir.reach(graph, conv.name)), macs=int(conv.weights.size))
+            reach=max(ir.reach(graph, scores.name), ir.reach(graph, conv.name)))

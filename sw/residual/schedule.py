@@ -114,14 +114,14 @@ def schedule_blocks(network: WordNetwork, folds: Sequence[Fold], engine: Engine,
         own = [index for index, (other, _) in enumerate(blocks) if other is fold]
         parts = [issues[index] for index in own]
         rows.append(LayerSchedule(
-            name=fold.layer.name, kind="conv", binary_macs=fold.layer.binary_macs,
-            ideal_cycles=fold.layer.binary_macs / engine.synapses_per_cycle,
+            name=fold.layer.name, kind="conv", binary_macs=fold.layer.convolution.binary_macs,
+            ideal_cycles=fold.layer.convolution.binary_macs / engine.synapses_per_cycle,
             issue_cycles=sum(part.beats for part in parts), write_stalls=sum(part.write_stalls for part in parts),
             drain_stalls=sum(part.drain_stalls for part in parts),
             input_stalls=sum(part.input_stalls for part in parts),
             fetch_stalls=sum(waits[index] for index in own),
             gap_cycles=sum(runs[index] - issues[index].last - 1 + start_up(issues[index]) for index in own),
-            is_3x3=fold.layer.conv.weights.shape[1:3] == (3, 3)))
+            is_3x3=fold.layer.convolution.is_3x3))
     head = network.head
     source = folds[head.inputs]
     length = head_cycles(head, source, engine)

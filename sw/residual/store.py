@@ -16,7 +16,7 @@ from sw.pack import pack_weights
 from sw.residual.blocks import Block, Fold
 from sw.residual.layers import SLOPE_SHIFT, PooledLayer, WordNetwork
 
-__all__ = ["Record", "block_record", "constant_format", "head_record", "head_weight_words", "store_bytes"]
+__all__ = ["Record", "block_record", "constant_format", "head_record", "head_weight_words"]
 
 #: Bits of a score's start value, which takes the place of a channel's constants in the head's record.
 SCORE_BITS = 32
@@ -44,11 +44,6 @@ class Record:
             for value in values:
                 found += [value >> start & (1 << width) - 1 for start in range(0, bits, width)]
         return found
-
-
-def store_bytes(words: Sequence[int], width: int) -> bytes:
-    """Store words as bytes, lowest first, each in whole bytes."""
-    return b"".join(word.to_bytes(ceil_div(width, 8), "little") for word in words)
 
 
 def _channel_constants(network: WordNetwork, folds: Sequence[Fold], fold: Fold, excess: int) -> list[dict[str, int]]:
@@ -154,9 +149,9 @@ def block_record(network: WordNetwork, folds: Sequence[Fold], block: Block, form
 def head_weight_words(head: PooledLayer, weight_width: int) -> tuple[int, int]:
     """Weight words of a channel, and classes in each."""
     each = min(len(head.weights), weight_width // WEIGHT_BITS)
-    if not each:
-        raise FitError(f"{head.name}: weights of {WEIGHT_BITS} bits need a weight word of as many, not {weight_width}; "
-                       f"use more rows or lanes")
+    if weight_width < 2 * WEIGHT_BITS:
+        raise FitError(f"{head.name}: weights of {WEIGHT_BITS} bits need a weight word of at least two, not of "
+                       f"{weight_width} bits; use more rows or lanes")
     return ceil_div(len(head.weights), each), each
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from sw.compile import compile_graph
 from sw.engine import Engine
+from sw.errors import FitError
 from sw.reference import run
 from tests.sw.interpreter import WordInterpreter
 from tests.sw.networks import random_images
@@ -31,16 +32,30 @@ NETWORKS = {
     "groups of whole words": (random_residual(12, stem=16, units=(Unit(16, groups=2), Unit(16))), Engine(4, 5, 4)),
     "partial rows, words of 6 bits": (random_residual(13, stem=10, units=(Unit(10), Unit(14)), word_bits=6),
                                       Engine(4, 3, 16)),
+    "stem alone": (random_residual(15, units=()), Engine(4, 3, 8)),
     "reduced sums, many classes": (random_residual(14, units=(Unit(8),), classes=10, reduce=3), Engine(4, 5, 8)),
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("name", "shared"), [
+    *((name, False) for name in NETWORKS),
+    *((name, True) for name, (_, engine) in NETWORKS.items() if engine.columns <= 4),  # one of four RAMs a column
+])
 def test_interpreter_computes_the_network(name, shared):
     graph, engine = NETWORKS[name]
-    if shared and engine.columns > 4:
-        pytest.skip("a shared store has four RAMs")
     images = random_images(3, graph.inputs.shape, 3)
     interpreter = WordInterpreter(compile_graph(graph, engine, shared))
     assert [interpreter.run(image) for image in images] == run(graph, images).scores.tolist()
+
+
+@pytest.mark.parametrize(("graph", "engine", "text"), [
+    (random_residual(5, (60, 60, 1), 2, units=(Unit(8),)), Engine(4, 3, 8),
+     "scores: its sums over 60 x 60 words of 8 bits have 20 bits, where a factor has 16; use a smaller last map"),
+    (random_residual(5), Engine(4, 3, 2), "scores: weights of 8 bits need a weight word of at least two, not of 8 b"),
+    (random_residual(5, units=(Unit(8),), classes=200), Engine(4, 3, 8), "scores: "),
+    (random_residual(5, stem=1024, units=()), Engine(4, 1, 16), "stem.conv: the first convolution's 1024 channels n"),
+])
+def test_what_does_not_fit_is_refused(graph, engine, text):
+    with pytest.raises(FitError) as error:
+        compile_graph(graph, engine)
+    assert str(error.value).startswith(text)

@@ -35,7 +35,7 @@ def test_parts():
     network = word_network(graph)
     stem, tiled, bent, plain, last = network.layers
     assert (network.word_bits, network.low, network.high, network.shift, network.bends) == (8, -128, 127, 9, True)
-    assert (stem.inputs, stem.planes, stem.tiles, stem.accumulators, stem.keep) == (None, 4, 2, 8, True)
+    assert (stem.inputs, stem.convolution.planes, stem.tiles, stem.accumulators, stem.keep) == (None, 4, 2, 8, True)
     assert (tiled.inputs, tiled.tiles, tiled.accumulators) == (0, 4, 4)
     assert (tiled.shortcut.source, tiled.shortcut.kind) == (0, "same")
     assert tiled.shortcut.channels.tolist() == list(range(16))
@@ -78,7 +78,26 @@ def test_words_are_told_from_bits():
     assert not has_words(random_cnn(1))
 
 
+def grouped_stem():
+    graph = random_residual(5, (8, 8, 2), 2)
+    return changed(graph, "stem.conv", weights=graph.node("stem.conv").weights[..., :1], groups=2)
+
+
+def whole_image():
+    graph = random_residual(5, (3, 3, 1), 1, units=())
+    return changed(graph, "stem.conv", padding=0)
+
+
+def added_to_all_pixels():
+    """A shortcut of one pixel, which IR spreads over the map."""
+    nodes = random_residual(5).nodes
+    where = [node.name for node in nodes].index("unit0.add")
+    mean = ir.GlobalSum("mean", "stem.clip")
+    return changed(ir.Graph((*nodes[:where], mean, *nodes[where:]), "spread"), "unit0.add", right="mean")
+
+
 GRAPH = random_residual(5, units=(Unit(8), Unit(16, "average")))
+LAST = random_residual(5, (9, 9, 1), units=(Unit(8, "none"), Unit(8, "none")))
 BENT = random_residual(5, units=(Unit(8, bend=True),))
 
 
@@ -86,10 +105,25 @@ BENT = random_residual(5, units=(Unit(8, bend=True),))
     (changed(GRAPH, "unit0.norm", gain=np.full(8, 40000)),
      "unit0.norm: a gain of 40000 is beyond 16 bits; the largest that fits is 32767"),
     (changed(GRAPH, "unit0.norm", shift=10), "network random-residual-5: its batch norms have shifts [9, 10], of"),
-    (changed(GRAPH, "unit0.norm", bits=9), "unit0.norm: saturates before the shortcut is added; give it at least 10"),
+    (changed(GRAPH, "unit0.norm", bits=9), "unit0.norm: saturates to 9 bits, where the engine does to 10; export it"),
+    (changed(random_residual(5, units=(Unit(8), Unit(8, "none"))), "unit1.norm", bits=7),
+     "unit1.norm: saturates to 7 bits, where the engine does to 8; export it"),
     (changed(GRAPH, "unit0.add", bits=7), "network random-residual-5: its words have [7, 8] bits; export it"),
     (changed(GRAPH, "unit0.clip", high=50), "network random-residual-5: its words are limited to [(-64, 50), (-64"),
+    (changed(LAST, "stem.clip", high=50), "network random-residual-5: its words are limited to [(-64, 50), (-64"),
+    (ir.Graph(tuple(dataclasses.replace(node, high=128) if isinstance(node, ir.Clip) else node
+                    for node in GRAPH.nodes),
+               GRAPH.name), "network random-residual-5: its words are limited to -64 to 128; the engine's"),
     (changed(BENT, "unit0.slopes", shift=9), "unit0.slopes: a PReLU's slopes must have 10 bits behind the point"),
+    (changed(BENT, "unit0.slopes", bits=6), "unit0.slopes: saturates to 6 bits, where the engine does to 8; export it"),
+    (changed(BENT, "unit0.before", bits=8), "unit0.before: saturates to 8 bits, where the engine does to 10; export"),
+    (changed(BENT, "unit0.after", bits=7), "unit0.after: saturates to 7 bits, where the engine does to 8; export it"),
+    (changed(LAST, "unit1.conv", stride=3), "unit1.conv: stride 3 is above the engine's 2; use a smaller one"),
+    (grouped_stem(), "stem.conv: a grouped convolution of the image, of 2 groups; use groups=1"),
+    (whole_image(), "stem.conv: takes the whole image at once; use a kernel that is smaller than the image"),
+    (added_to_all_pixels(), "unit0.add: adds mean to all pixels alike; give both maps one shape"),
+    (changed(LAST, "unit1.conv", source="input", weights=np.ones((8, 3, 3, 1), np.int8), pad_value=-15),
+     "unit1.conv: is a second convolution of the image, which is read once; let one take it"),
 ])
 def test_refusals(graph, text):
     assert any(reason.startswith(text) for reason in reasons(graph)), reasons(graph)
