@@ -170,13 +170,15 @@ class ReCU(WeightBinarizer):
         self.tau_min = tau_min
         self.tau_max = tau_max
         self.tau = tau_min
+        # A tensor, which compiled code takes anew in every epoch, and which no checkpoint has.
+        self._limit = nn.Buffer(torch.tensor(_limit(tau_min)), persistent=False)
         self.alpha = nn.Parameter(torch.rand(out_channels)) if scaled else None
 
     def latent(self, weight: Tensor) -> Tensor:
         """The w1 of the class, clamped."""
         balanced = _balance(weight)
         standard = balanced / ((_variance(balanced) + 1e-5).sqrt() / (2 * math.sqrt(2)))
-        limit = standard.detach().abs().mean() * -math.log(2 - 2 * self.tau)
+        limit = standard.detach().abs().mean() * self._limit
         return standard.clamp(-limit, limit).view_as(weight)
 
     def scale(self, weight: Tensor) -> Tensor | None:
@@ -188,6 +190,7 @@ class ReCU(WeightBinarizer):
         super().set_epoch(epoch, epochs)
         a = (self.tau_max - self.tau_min) / (math.e - 1)
         self.tau = a * math.exp(elapsed(epoch, epochs)) + (self.tau_min - a)
+        self._limit.fill_(_limit(self.tau))
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "tau_min": self.tau_min, "tau_max": self.tau_max,
@@ -196,6 +199,11 @@ class ReCU(WeightBinarizer):
     def extra_repr(self) -> str:
         """For ``print(model)``."""
         return f"{self.out_channels}, tau_min={self.tau_min:g}, tau_max={self.tau_max:g}"
+
+
+def _limit(tau: float) -> float:
+    """Q of ReCU for weights whose mean magnitude is 1."""
+    return -math.log(2 - 2 * tau)
 
 
 class WSD(WeightBinarizer):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from sw.errors import CompileError
-from sw.nn import set_epoch, set_real_weights
+from sw.nn import Estimator, set_epoch, set_real_weights
 from sw.nn.fixed import FixedPoint, check_trainable, set_fixed
 from sw.quantise import common_shift, stores_words
 from sw.train.augment import augment
@@ -86,15 +86,22 @@ class Training:
 
     Raises ``CompileError`` when there is one image only (batch norm needs two), no teacher where one is needed, or no
     gradient in integer mode.
+
+    ``compiled`` has ``torch.compile`` fuse the model's operations, which takes a C++ compiler and a minute at first,
+    and rounds a little otherwise. Raises ``CompileError`` then for a gradient that changes from epoch to epoch: each
+    epoch would be compiled anew.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, dataset: Dataset, *, seed: int,
-                 teacher: nn.Module | None = None):
+                 teacher: nn.Module | None = None, compiled: bool = False):
         if len(dataset.train_images) < 2:
             raise CompileError("the data has one training image; batch norm needs at least two")
         if recipe.word_bits:
             check_trainable(model)
+        if compiled:
+            _check_compilable(model)
         self.model = model
+        self._forward = torch.compile(model) if compiled else model
         self.recipe = recipe
         self.epochs_done = 0
         self._device = _device(model)
@@ -163,7 +170,7 @@ class Training:
             images = augment(self._images[chosen], self._generator, flip=recipe.flip, shift=recipe.shift)
             labels = self._labels[chosen]
             with torch.autocast(self._device.type, torch.bfloat16, enabled=mixed):
-                logits = self.model(images).float()
+                logits = self._forward(images).float()
             loss = self._loss(images, logits, labels)
             self._optimizer.zero_grad()
             loss.backward()
@@ -205,6 +212,14 @@ class Training:
         torch.set_rng_state(state["torch"])
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"], self._device)
+
+
+def _check_compilable(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        estimator = getattr(module, "estimator", None)
+        if isinstance(estimator, Estimator) and estimator.at(0, 2) != estimator.at(1, 2):
+            raise CompileError(f"{name}: its gradient changes from epoch to epoch, and each would be compiled anew; "
+                               f"train without --compile")
 
 
 def _copied(value: Any) -> Any:

@@ -62,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
                      help="epochs between tests on the test images, which are shown and choose nothing (%(default)s)")
     run.add_argument("--device", metavar="NAME", default="auto", help="cpu, cuda or auto (%(default)s)")
     run.add_argument("--threads", metavar="N", type=int, help="threads of PyTorch (all cores)")
+    run.add_argument("--compile", action="store_true", dest="compiled",
+                     help="have torch.compile fuse operations: epochs of 0.7 times the length, a minute before the "
+                     "first, a C++ compiler needed")
     return result
 
 

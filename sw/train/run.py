@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -43,6 +45,7 @@ class Task:
     resume: bool = False
     evaluate_every: int = 5
     device: str = "cpu"
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.out.suffix != ".safetensors" or self.out.is_dir():
@@ -61,6 +64,10 @@ class Task:
         if (self.fine_tune is None) != (self.recipe.word_bits == 0):
             raise CompileError(f"words of {self.recipe.word_bits} bits and --fine-tune {self.fine_tune}: a checkpoint "
                                f"is fine-tuned with --word-bits from 4 to 16, and nothing else is trained with words")
+        if self.compiled and self.recipe.word_bits:
+            raise CompileError("--compile is for training with real values; leave it out with --fine-tune")
+        if self.compiled and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
+            raise CompileError("--compile needs a C++ compiler, and there is none; install g++, or leave it out")
         for name in ("teacher", "fine_tune"):
             path = getattr(self, name)
             if path is not None and path.resolve() == self.out.resolve():
@@ -115,14 +122,15 @@ def run(task: Task, progress: bool = True) -> None:
         fixed = calibrate(model, images, recipe.word_bits, recipe.word_fraction or None)
         recipe = replace(recipe, word_fraction=fixed.fraction)
     teacher, teacher_sha256 = _teacher(task, dataset, classes)
-    versions = {"torch": version("torch"), "threads": str(torch.get_num_threads()), "device": task.device}
+    versions = {"torch": version("torch"), "threads": str(torch.get_num_threads()), "device": task.device,
+                **({"compiled": "yes"} if task.compiled else {})}
     metadata = checkpoint.Metadata(
         recipe=recipe, data=task.data, seed=task.seed, epochs_done=0, versions=versions, limit=task.limit,
         image_size=task.image_size, teacher_sha256=teacher_sha256)
     if task.device == "cuda":
         torch.backends.cudnn.deterministic = True
     model.to(task.device)
-    training = Training(model, recipe, dataset, seed=task.seed,
+    training = Training(model, recipe, dataset, seed=task.seed, compiled=task.compiled,
                         teacher=None if teacher is None else teacher.to(task.device))
     identity = {**_identity(metadata, dataset), "fine_tune_sha256": _digest(task.fine_tune)}
     rows: list[log.Row] = []

@@ -127,6 +127,7 @@ def test_every_method_trains(archive, tmp_path, capsys, method):
     (["--distillation", "0.5"], "distillation 0.5 needs --teacher FILE; make one with python -m sw.train --model "),
     (["--distillation", "0.5"], "--model teacher --data mnist --out teacher.safetensors, or give --distillation 0"),
     (["--teacher", "t.safetensors"], "--teacher means nothing with distillation 0"),
+    (["--compile", "--model", "resnet8", "--method", "ir-net"], ": its gradient changes from epoch to epoch, and each"),
     (["--teacher", "t.safetensors", "--distillation", "1"], "there is no checkpoint t.safetensors"),
 ])
 def test_bad_input_is_one_line_and_writes_nothing(archive, tmp_path, capsys, more, expected):
@@ -137,6 +138,12 @@ def test_bad_input_is_one_line_and_writes_nothing(archive, tmp_path, capsys, mor
     error = capsys.readouterr().err
     assert error.startswith("sw.train: ") and expected in error and error.count("\n") == 1
     assert out.read_text() == "precious" and not (tmp_path / "net.csv").exists()
+
+
+def test_no_compiler(archive, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert main(command(archive, tmp_path / "net.safetensors", "--compile")) == 2
+    assert "--compile needs a C++ compiler, and there is none; install g++" in capsys.readouterr().err
 
 
 def test_one_training_image(archive, tmp_path, capsys):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
 
 from sw import models
 from sw.errors import CompileError
@@ -65,6 +66,31 @@ def test_learns_and_repeats(recipe):
         assert torch.equal(tensor, again.state_dict()[name]), name
     other, _ = trained(replace(recipe, epochs=1), seed=2)
     assert not torch.equal(other.head.weight, model.head.weight)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_compiled_training_follows_its_schedules():
+    """Each epoch's tau of ReCU takes effect, and nothing but the first two epochs is compiled."""
+    recipe = Recipe(model="resnet8", options={"method": "recu", "widths": (8,), "image": (1, 8, 8), "classes": 4},
+                    epochs=6, batch_size=64, learning_rate=1e-2)
+    found = []
+    for compiled in (False, True):
+        torch.manual_seed(1)
+        model = models.build(recipe.model, **recipe.options)
+        training = Training(model, recipe, DATASET, seed=1, compiled=compiled)
+        torch._dynamo.reset()
+        counters.clear()
+        found.append(list(training.run(progress=False)))
+        assert counters["stats"].get("unique_graphs", 0) == compiled
+    # Sums in another order part two trainings slowly.
+    assert found[0][0].loss == pytest.approx(found[1][0].loss, rel=1e-3)
+    assert found[1][-1].loss == pytest.approx(found[0][-1].loss, rel=0.2) and found[1][-1].loss < found[1][0].loss
+
+
+def test_what_is_not_compiled():
+    model = models.build("resnet8", method="ir-net", widths=(8,), image=(1, 8, 8), classes=4)
+    with pytest.raises(CompileError, match="binarize: its gradient changes from epoch to epoch, .*; train without"):
+        Training(model, replace(CNN, model="resnet8"), DATASET, seed=1, compiled=True)
 
 
 def test_score_offsets_move_as_logits_do():

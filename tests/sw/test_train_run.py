@@ -248,6 +248,7 @@ def test_another_network_is_not_fine_tuned_further(archive, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("more, expected", [
+    (["--compile"], "--compile is for training with real values; leave it out with --fine-tune"),
     (["--word-bits", "0"], "a checkpoint is fine-tuned with --word-bits from 4 to 16"),
     (["--word-bits", "3"], "words must have 4 to 24 bits"),
     (["--word-bits", "17"], "word_bits must be a whole number from 0 to 16, not 17"),
