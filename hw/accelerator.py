@@ -76,6 +76,8 @@ class Accelerator(wiring.Component):
     Parameters
     ----------
     program : Program
+    popcount : str
+        A key of ``hw.popcount.IMPLEMENTATIONS``.
 
     Members
     -------
@@ -101,10 +103,11 @@ class Accelerator(wiring.Component):
     #: Cycles from a beat's issue to its words at the array: address, memory, activation register.
     FEED = 3
 
-    def __init__(self, program):
+    def __init__(self, program, popcount="portable"):
         if not isinstance(program, Program):
             raise TypeError(f"Accelerator program must be a sw.program.Program, not {program!r}")
         self.program = program
+        self._popcount = popcount
         engine = program.engine
         super().__init__({
             "s_axis": In(AxiStreamSignature(8, user_width=1)),
@@ -139,7 +142,8 @@ class Accelerator(wiring.Component):
             columns=engine.columns, lanes=engine.lanes, depth=depth, pitch_width=len(taps.pitch),
             strides=program.strides, style="huge" if program.words is None else "block")
         m.submodules.array = array = Array(
-            rows=engine.rows, columns=engine.columns, lanes=engine.lanes, sum_width=program.sum_width)
+            rows=engine.rows, columns=engine.columns, lanes=engine.lanes, sum_width=program.sum_width,
+            popcount=self._popcount)
         m.submodules.results = results = ResultSender(
             classes=program.classes, score_width=program.score_width, score_bytes=program.score_bytes)
         m.submodules.image = image = self._input_unit()

@@ -37,6 +37,8 @@ class Array(wiring.Component):
     rows, columns, lanes : int
     sum_width : int
         Bits of an accumulator.
+    popcount : str
+        A key of ``hw.popcount.IMPLEMENTATIONS``.
 
     Members
     -------
@@ -51,13 +53,14 @@ class Array(wiring.Component):
         With ``done``: the pass was the layer's last.
     """
 
-    def __init__(self, *, rows, columns, lanes, sum_width):
+    def __init__(self, *, rows, columns, lanes, sum_width, popcount="portable"):
         self.rows = rows
         self.columns = columns
         self.lanes = lanes
         self.sum_width = sum_width
         self._elements = [
-            [ProcessingElement(lanes=lanes, sum_width=sum_width) for _ in range(columns)] for _ in range(rows)
+            [ProcessingElement(lanes=lanes, sum_width=sum_width, popcount=popcount) for _ in range(columns)]
+            for _ in range(rows)
         ]
         column_sums = data.ArrayLayout(signed(sum_width), columns)
         super().__init__({

@@ -53,6 +53,8 @@ class SerialAccelerator(wiring.Component):
     program : Program
     divisor : int
         Clock cycles of a bit on the line.
+    popcount : str
+        A key of ``hw.popcount.IMPLEMENTATIONS``.
     timeout_bits : int
         A request whose next byte is this late, in bits on the line, is given up.
     wake_cycles : int
@@ -74,9 +76,10 @@ class SerialAccelerator(wiring.Component):
         The store did not come whole; it and ``flash`` are there together.
     """
 
-    def __init__(self, *, program, divisor, timeout_bits=2000, wake_cycles=72):
+    def __init__(self, *, program, divisor, popcount="portable", timeout_bits=2000, wake_cycles=72):
         self.program = program
         self.divisor = divisor
+        self.popcount = popcount
         self.timeout_bits = timeout_bits
         self.wake_cycles = wake_cycles
         store = {"flash": Out(FlashSignature()), "damaged": Out(1)} if has_flash_store(program) else {}
@@ -85,7 +88,7 @@ class SerialAccelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         program = self.program
-        m.submodules.accelerator = accelerator = Accelerator(program)
+        m.submodules.accelerator = accelerator = Accelerator(program, self.popcount)
         m.submodules.link = link = UartLink(
             payload_bytes=program.input_bytes, result_bytes=program.result_bytes, divisor=self.divisor,
             timeout=self.timeout_bits * self.divisor)
@@ -179,8 +182,9 @@ class BoardTop(wiring.Component):
         m.domains.sync = sync = ClockDomain()
         m.submodules.clocking = clocking = self._clock
         m.submodules.serial = serial = SerialAccelerator(
-            program=self.program, divisor=self._divisor, timeout_bits=round(TIMEOUT_SECONDS * self.board.baud),
-            wake_cycles=ceil(WAKE_US * self.clock_mhz))
+            program=self.program, divisor=self._divisor,
+            popcount=self.board.part.family.popcount(self.program.engine.lanes),
+            timeout_bits=round(TIMEOUT_SECONDS * self.board.baud), wake_cycles=ceil(WAKE_US * self.clock_mhz))
         refused = serial.refused
         if has_flash_store(self.program):
             refused |= serial.damaged

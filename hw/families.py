@@ -19,7 +19,8 @@ class Family:
     ``ram_tiles`` is its size (x, y) in nextpnr's grid.
 
     ``cells`` maps nextpnr's kinds of cells to what reports call them. Of a part's logic cells ``logic_share`` can be
-    planned with: the estimate's error must stay free, and what the tools need to place and route well.
+    planned with: the estimate's error must stay free, and what the tools need to place and route well. PEs of
+    ``own_popcount_lanes`` and more count with ``own_popcount`` of ``hw.popcount``.
     """
 
     name: str
@@ -37,6 +38,12 @@ class Family:
     ram_tiles: tuple[int, int]
     cells: dict[str, str]
     logic_share: float
+    own_popcount: str
+    own_popcount_lanes: int
+
+    def popcount(self, lanes):
+        """The implementation of ``hw.popcount`` that takes the fewest cells for PEs of so many lanes."""
+        return self.own_popcount if lanes >= self.own_popcount_lanes else "portable"
 
 
 #: Either router can run for ever over the last few wires of a full part, and then another seed or the other router
@@ -50,7 +57,7 @@ ICE40 = Family(
         "ICESTORM_LC": "logic_cells", "ICESTORM_RAM": "block_rams", "ICESTORM_SPRAM": "large_rams",
         "ICESTORM_DSP": "multipliers", "ICESTORM_PLL": "plls", "SB_GB": "global_buffers", "SB_IO": "pins",
     },
-    logic_share=0.94,
+    logic_share=0.94, own_popcount="ice40", own_popcount_lanes=16,
 )
 
 #: Nine bits and more include those that are for parity elsewhere. The cost is that of Yosys's library, brams_16kd.txt.
@@ -63,5 +70,5 @@ ECP5 = Family(
         "TRELLIS_COMB": "logic_cells", "TRELLIS_FF": "flip_flops", "DP16KD": "block_rams",
         "MULT18X18D": "multipliers", "EHXPLLL": "plls", "DCCA": "global_buffers", "TRELLIS_IO": "pins",
     },
-    logic_share=0.8,
+    logic_share=0.8, own_popcount="ecp5", own_popcount_lanes=32,
 )

@@ -25,6 +25,8 @@ class ProcessingElement(wiring.Component):
         Synapses of a beat, even.
     sum_width : int
         Bits of the accumulator; the caller sees to it that no sum exceeds it.
+    popcount : str
+        A key of ``hw.popcount.IMPLEMENTATIONS``.
 
     Members
     -------
@@ -41,7 +43,7 @@ class ProcessingElement(wiring.Component):
         If the lanes are odd, or the accumulator is narrower than one beat's sum.
     """
 
-    def __init__(self, *, lanes, sum_width):
+    def __init__(self, *, lanes, sum_width, popcount="portable"):
         if lanes % 2:
             raise ValueError(f"ProcessingElement lanes must be even, not {lanes!r}")
         if sum_width < lanes.bit_length():
@@ -49,7 +51,8 @@ class ProcessingElement(wiring.Component):
                              f"not {sum_width!r}")
         self.lanes = lanes
         self.sum_width = sum_width
-        self._popcount = Popcount(lanes=lanes)
+        # The last lane's match is the carry into the accumulator's adder, which has one to spare.
+        self._popcount = Popcount(lanes=lanes - 1, offset=-lanes // 2, implementation=popcount)
         super().__init__({
             "weight": In(lanes),
             "activation": In(lanes),
@@ -67,11 +70,20 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.popcount = self._popcount
-        m.d.comb += self._popcount.i.eq(~(self.weight ^ self.activation))
-        half = Signal(range(-self.lanes // 2, self.lanes // 2 + 1), reset_less=True)
-        m.d.sync += half.eq(self._popcount.o - self.lanes // 2)
+        half = Signal.like(self._popcount.o, reset_less=True)
+        carry = ~(self.weight[-1] ^ self.activation[-1])
+        m.d.comb += [
+            self._popcount.weight.eq(self.weight[:-1]),
+            self._popcount.activation.eq(self.activation[:-1]),
+        ]
+        m.d.sync += half.eq(self._popcount.o)
+        for stage in range(self.latency):
+            delayed = Signal(name=f"carry_{stage}", reset_less=True)
+            m.d.sync += delayed.eq(carry)
+            carry = delayed
 
         doubled = Cat(0, self.sum)[:self.sum_width].as_signed()
+        before = Mux(self.first, 0, Mux(self.double, doubled, self.sum))
         with m.If(self.enable):
-            m.d.sync += self.sum.eq(Mux(self.first, 0, Mux(self.double, doubled, self.sum)) + half)
+            m.d.sync += self.sum.eq((Cat(1, before).as_signed() + Cat(carry, half).as_signed()) >> 1)
         return m

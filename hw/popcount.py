@@ -1,21 +1,31 @@
-"""Popcount: how many bits of a word are 1."""
+"""XNOR-popcount: in how many lanes two words agree."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["IMPLEMENTATIONS", "Popcount"]
+from hw.popcount_chains import chain_levels
+from hw.popcount_ecp5 import ecp5_popcount
+from hw.popcount_ice40 import ice40_popcount
+
+__all__ = ["IMPLEMENTATIONS", "Implementation", "Popcount"]
 
 
 class Popcount(wiring.Component):
-    """The number of ones of ``lanes`` bits.
+    """The number of lanes in which ``weight`` and ``activation`` agree, plus ``offset``.
 
     Latency: ``latency`` = 0 without registers, else ``levels // registers`` cycles.
 
     Parameters
     ----------
     lanes : int
-        At least 1.
+        At least 1; ``2**k - 1`` of them take the fewest cells for each in a part's carry chains.
+    offset : int
+        Added to the count. Half the range of a count of k bits, ``-2**(k - 1)``, costs nothing.
     registers : int
         Adder levels between two registers; 0 means none, combinational.
     implementation : str
@@ -23,46 +33,65 @@ class Popcount(wiring.Component):
 
     Members
     -------
-    i : In(lanes)
-    o : Out(range(lanes + 1))
+    weight, activation : In(lanes)
+    o : Out(range(offset, offset + lanes + 1))
 
     Raises
     ------
+    TypeError
+        If the offset is no integer.
     ValueError
         If a parameter is out of its range or there is no such implementation.
     """
 
-    def __init__(self, *, lanes, registers=0, implementation="portable"):
+    def __init__(self, *, lanes, offset=0, registers=0, implementation="portable"):
         if not isinstance(lanes, int) or lanes < 1:
             raise ValueError(f"Popcount lanes must be a positive integer, not {lanes!r}")
+        if not isinstance(offset, int):
+            raise TypeError(f"Popcount offset must be an integer, not {offset!r}")
         if not isinstance(registers, int) or registers < 0:
             raise ValueError(f"Popcount registers must be a non-negative integer, not {registers!r}")
         if implementation not in IMPLEMENTATIONS:
             raise ValueError(f"Popcount implementation must be one of {', '.join(IMPLEMENTATIONS)}, "
                              f"not {implementation!r}")
         self.lanes = lanes
+        self.offset = offset
         self.registers = registers
         self.implementation = implementation
-        super().__init__({"i": In(lanes), "o": Out(range(lanes + 1))})
+        super().__init__({
+            "weight": In(lanes),
+            "activation": In(lanes),
+            "o": Out(range(offset, offset + lanes + 1)),
+        })
 
     @property
     def levels(self):
-        """Adder levels where there are registers: full adders of three bits, then a binary tree."""
-        return 1 + (-(-self.lanes // 3) - 1).bit_length()
+        """Adder levels between which there can be registers."""
+        return IMPLEMENTATIONS[self.implementation].levels(self.lanes)
 
     @property
     def latency(self):
-        """Cycles from ``i`` to ``o``."""
+        """Cycles from the words to ``o``."""
         return self.levels // self.registers if self.registers else 0
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.o.eq(IMPLEMENTATIONS[self.implementation](self, m))
+        implementation = IMPLEMENTATIONS[self.implementation]
+        count = Cat(implementation.build(self, m))
+        if implementation.mismatches:
+            # The complement of k bits is what they lack to 2**k - 1.
+            count, offset = ~count, self.offset + self.lanes + 1 - (1 << len(count))
+        else:
+            offset = self.offset
+        if offset == -(1 << len(count) - 1):
+            m.d.comb += self.o.eq(Cat(count[:-1], ~count[-1]).as_signed())
+        else:
+            m.d.comb += self.o.eq(count + offset)
         return m
 
 
 def _portable(popcount, m):
-    terms = list(popcount.i)
+    terms = list(~(popcount.weight ^ popcount.activation))
     if not popcount.registers:
         # Yosys merges a tree that no register cuts into one compressor tree, smaller than the one below.
         while len(terms) > 1:
@@ -75,6 +104,11 @@ def _portable(popcount, m):
                 terms[index] = Signal(len(term), name=f"level_{level}_{index}", reset_less=True)
                 m.d.sync += terms[index].eq(term)
     return terms[0]
+
+
+def _portable_levels(lanes):
+    """Full adders of three bits, then a binary tree."""
+    return 1 + (-(-lanes // 3) - 1).bit_length()
 
 
 def _full_adders(bits):
@@ -95,6 +129,23 @@ def _add_pairs(terms):
     return sums + terms[len(sums) * 2:]
 
 
-#: How to build it, by name: a function of the ``Popcount`` and the module that returns the count, ``latency``
-#: cycles after the bits. A part's own structure is one more.
-IMPLEMENTATIONS = {"portable": _portable}
+@dataclass(frozen=True)
+class Implementation:
+    """How to build a popcount.
+
+    ``build`` is a function of the ``Popcount`` and the module that returns a count's bits, ``latency`` cycles after the
+    words: of the lanes that agree, or with ``mismatches`` of those that do not. ``levels`` gives a number of lanes'
+    adder levels.
+    """
+
+    build: Callable[[Any, Module], Any]
+    levels: Callable[[int], int]
+    mismatches: bool = False
+
+
+#: By name: one for every part, and those of a family's own cells.
+IMPLEMENTATIONS = {
+    "portable": Implementation(_portable, _portable_levels),
+    "ice40": Implementation(ice40_popcount, chain_levels),
+    "ecp5": Implementation(ecp5_popcount, chain_levels, mismatches=True),
+}

@@ -26,6 +26,8 @@ def components():
     """The components by name, each as small as shows all it does."""
     return {
         "popcount": Popcount(lanes=63),
+        "popcount_ice40": Popcount(lanes=63, offset=-32, implementation="ice40"),
+        "popcount_ecp5": Popcount(lanes=63, offset=-32, implementation="ecp5"),
         "pe": ProcessingElement(lanes=16, sum_width=12),
         "threshold": Threshold(sum_width=12, threshold_width=13),
         "array": Array(rows=2, columns=3, lanes=8, sum_width=10),

@@ -16,15 +16,31 @@ def pack(values, width):
     return sum((value & (1 << width) - 1) << width * index for index, value in enumerate(values))
 
 
-@cocotb.test()
-async def popcount(dut):
-    part = Part(dut, "popcount")
-    await part.start(i=0)
+async def counts(dut, name):
+    part = Part(dut, name)
+    await part.start(weight=0, activation=0)
     lanes = part.model.lanes
     for word in (0, (1 << lanes) - 1, *(1 << lane for lane in range(lanes)), *(part.bits(lanes) for _ in range(500))):
-        part.drive(i=word)
-        assert await part.look("o") == word.bit_count(), hex(word)
+        activation = part.bits(lanes)
+        part.drive(weight=word ^ ~activation & (1 << lanes) - 1, activation=activation)
+        found = await part.look("o")
+        assert (found - part.model.offset) % (1 << lanes.bit_length()) == word.bit_count(), hex(word)
         await part.step()
+
+
+@cocotb.test()
+async def popcount(dut):
+    await counts(dut, "popcount")
+
+
+@cocotb.test()
+async def popcount_ice40(dut):
+    await counts(dut, "popcount_ice40")
+
+
+@cocotb.test()
+async def popcount_ecp5(dut):
+    await counts(dut, "popcount_ecp5")
 
 
 @cocotb.test()

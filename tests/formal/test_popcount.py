@@ -16,31 +16,58 @@ class EqualsSum(wiring.Component):
 
     def __init__(self, *devices):
         self.devices = devices
-        super().__init__({f"bits{index}": In(device.lanes) for index, device in enumerate(devices)})
+        super().__init__({
+            f"{name}{index}": In(device.lanes)
+            for index, device in enumerate(devices) for name in ("weight", "activation")
+        })
 
     def elaborate(self, platform):
         m = Module()
         for index, device in enumerate(self.devices):
-            bits = getattr(self, f"bits{index}")
-            total = sum(bits[1:], bits[0])
+            weight, activation = getattr(self, f"weight{index}"), getattr(self, f"activation{index}")
+            agree = ~(weight ^ activation)
+            total = sum(agree[1:], agree[0]) + device.offset
             for stage in range(device.latency):
                 delayed = Signal.like(device.o, name=f"total_{stage}", reset_less=True)
                 m.d.sync += delayed.eq(total)
                 total = delayed
             m.submodules += device
-            m.d.comb += [device.i.eq(bits), Assert(device.o == total)]
+            m.d.comb += [device.weight.eq(weight), device.activation.eq(activation), Assert(device.o == total)]
         return m
 
 
-@pytest.mark.parametrize("lanes", [(1, 2, 3, 4, 5, 7, 16), (31,), (32,)])
-def test_equals_the_sum(lanes, tmp_path):
-    assert prove(EqualsSum(*(Popcount(lanes=count) for count in lanes)), tmp_path) is Verdict.PROVEN
+IMPLEMENTATIONS = [("portable", ()), ("ice40", ("ice40",)), ("ecp5", ("ecp5",))]
 
 
-def test_equals_the_sum_with_registers(tmp_path):
-    devices = [Popcount(lanes=lanes, registers=registers) for lanes, registers in [(5, 1), (16, 1), (16, 2)]]
+@pytest.mark.parametrize("lanes", [(1, 2, 3, 4, 5, 7, 15), (16, 31)])
+@pytest.mark.parametrize(("implementation", "families"), IMPLEMENTATIONS)
+def test_equals_the_sum(implementation, families, lanes, tmp_path):
+    devices = [Popcount(lanes=count, implementation=implementation) for count in lanes]
+    assert prove(EqualsSum(*devices), tmp_path, families=families) is Verdict.PROVEN
+
+
+@pytest.mark.parametrize(("implementation", "families"), IMPLEMENTATIONS)
+def test_equals_the_sum_with_an_offset(implementation, families, tmp_path):
+    devices = [Popcount(lanes=lanes, offset=offset, implementation=implementation)
+               for lanes, offset in [(7, -4), (11, -6), (15, -8), (8, 3)]]
+    assert prove(EqualsSum(*devices), tmp_path, families=families) is Verdict.PROVEN
+
+
+@pytest.mark.parametrize(("implementation", "families"), IMPLEMENTATIONS)
+def test_equals_the_sum_with_registers(implementation, families, tmp_path):
+    devices = [Popcount(lanes=lanes, registers=registers, implementation=implementation)
+               for lanes, registers in [(5, 1), (15, 1), (16, 1), (16, 2)]]
     depth = max(device.latency for device in devices) + 1
-    assert prove(EqualsSum(*devices), tmp_path, induction=True, depth=depth) is Verdict.PROVEN
+    assert prove(EqualsSum(*devices), tmp_path, induction=True, depth=depth, families=families) is Verdict.PROVEN
+
+
+@pytest.mark.parametrize(("family", "wrong"), [
+    ("ice40", ("SUM_TABLE", 0xC33F)), ("ecp5", ("LANES", 0x6997)), ("ecp5", ("BITS", 0x6860)),
+])
+def test_wrong_table_is_found(family, wrong, monkeypatch, tmp_path):
+    monkeypatch.setattr(f"hw.popcount_{family}.{wrong[0]}", wrong[1])
+    device = Popcount(lanes=7, implementation=family)
+    assert prove(EqualsSum(device), tmp_path, families=[family]) is Verdict.REFUTED
 
 
 def test_lost_carry_is_found(monkeypatch, tmp_path):

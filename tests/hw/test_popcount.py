@@ -4,9 +4,9 @@ import random
 import re
 
 import pytest
+from amaranth import signed
 from amaranth.sim import Simulator
 
-from hw import popcount
 from hw.popcount import Popcount
 from tests.hw.streams import simulate
 
@@ -21,16 +21,21 @@ def words_of(lanes, choose, count):
     return [0, ones, *single, *(ones ^ bit for bit in single), *words]
 
 
-@pytest.mark.parametrize("lanes", [*range(1, 10), 15, 16, 24, 32, 63, 64])
-def test_combinational(lanes):
-    dut = Popcount(lanes=lanes)
+@pytest.mark.parametrize(("lanes", "offset"), [
+    *((lanes, 0) for lanes in (*range(1, 10), 15, 16, 24, 32, 63, 64)), (15, -8), (16, -8), (47, -24), (5, 3), (1, -1),
+])
+def test_combinational(lanes, offset):
+    dut = Popcount(lanes=lanes, offset=offset)
     assert dut.latency == 0
 
     async def testbench(ctx):
-        for word in words_of(lanes, random.Random(lanes), 100):
-            ctx.set(dut.i, word)
+        choose = random.Random(lanes)
+        for word in words_of(lanes, choose, 100):
+            activation = choose.getrandbits(lanes)
+            ctx.set(dut.activation, activation)
+            ctx.set(dut.weight, word ^ ~activation & (1 << lanes) - 1)
             await ctx.delay(1e-9)
-            assert ctx.get(dut.o) == f"{word:b}".count("1")
+            assert ctx.get(dut.o) == f"{word:b}".count("1") + offset
 
     simulator = Simulator(dut)
     simulator.add_testbench(testbench)
@@ -47,8 +52,9 @@ def test_pipelined(lanes, registers, latency):
     words = words_of(lanes, random.Random(100 * lanes + registers), 60)
 
     async def testbench(ctx):
+        ctx.set(dut.activation, (1 << lanes) - 1)
         for cycle in range(len(words) + latency):
-            ctx.set(dut.i, words[min(cycle, len(words) - 1)])
+            ctx.set(dut.weight, words[min(cycle, len(words) - 1)])
             await ctx.delay(1e-8)
             if cycle >= latency:
                 assert ctx.get(dut.o) == f"{words[cycle - latency]:b}".count("1")
@@ -63,27 +69,28 @@ def test_too_few_levels_for_a_register():
 
 def test_output_holds_the_full_count():
     assert [len(Popcount(lanes=lanes).o) for lanes in (1, 3, 4, 15, 16)] == [1, 2, 3, 4, 5]
+    assert Popcount(lanes=15, offset=-8).o.shape() == signed(4)
 
 
-def test_another_implementation(monkeypatch):
-    monkeypatch.setitem(popcount.IMPLEMENTATIONS, "none", lambda component, module: component.i[0])
-    dut = Popcount(lanes=2, implementation="none")
+def test_no_offset():
+    with pytest.raises(TypeError, match="Popcount offset must be an integer, not 0.5"):
+        Popcount(lanes=3, offset=0.5)
 
-    async def testbench(ctx):
-        ctx.set(dut.i, 3)
-        await ctx.delay(1e-9)
-        assert ctx.get(dut.o) == 1
 
-    simulator = Simulator(dut)
-    simulator.add_testbench(testbench)
-    simulator.run()
+@pytest.mark.parametrize("implementation", ["ice40", "ecp5"])
+@pytest.mark.parametrize(("lanes", "registers", "latency"), [
+    (1, 1, 1), (3, 1, 1), (4, 1, 2), (7, 1, 2), (8, 1, 3), (15, 1, 3), (16, 1, 4), (31, 2, 2), (47, 2, 2), (63, 0, 0),
+])
+def test_latency_in_carry_chains(implementation, lanes, registers, latency):
+    """What they count is proven and simulated as cells: ``tests/formal`` and ``sim/test_cells.py``."""
+    assert Popcount(lanes=lanes, registers=registers, implementation=implementation).latency == latency
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"lanes": 0}, "Popcount lanes must be a positive integer, not 0"),
     ({"lanes": 2.0}, "Popcount lanes must be a positive integer, not 2.0"),
     ({"lanes": 4, "registers": -1}, "Popcount registers must be a non-negative integer, not -1"),
-    ({"lanes": 4, "implementation": "lut"}, "Popcount implementation must be one of portable, not 'lut'"),
+    ({"lanes": 4, "implementation": "lut"}, "Popcount implementation must be one of portable, ice40, ecp5, not 'lut'"),
 ])
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
