@@ -172,8 +172,9 @@ def _next_block(layer: WordLayer, windows: NDArray[np.int64], engine: Engine, de
             return count, *cycle
         count = (count - 1) // step * step
     raise FitError(
-        f"{layer.name}: a feature word of {engine.lanes} lanes needs {step} passes of groups whose inputs the engine "
-        f"cannot take in turn, {_MOST_WINDOWS} at most; use fewer lanes, more rows, or fewer groups")
+        f"{layer.name}: a feature word of {engine.lanes} lanes takes {step} passes, of groups that the engine cannot "
+        f"take in turn: at most {_MOST_WINDOWS}, whose inputs lie side by side; use fewer lanes, more rows, or fewer "
+        f"groups")
 
 
 def _cycle(windows: NDArray[np.int64], words: int) -> tuple[int, int] | None:

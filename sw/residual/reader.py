@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sw import ir
 from sw.errors import UnsupportedLayerError
-from sw.ir.ranges import signed_limits
 from sw.layers import Layer, convolution_reasons, layer_of
+from sw.residual.formats import Saturation, word_format
 from sw.residual.layers import SLOPE_SHIFT, PooledLayer, Shortcut, Slopes, WordLayer, WordNetwork
 
 __all__ = ["has_words", "word_network"]
@@ -61,10 +61,7 @@ def word_network(graph: ir.Graph) -> WordNetwork:
 @dataclass
 class _Reader:
     """Walks a graph; ``made`` has the number of the layer by the name of its words or bits, or of either in another
-    order, and the layer's channel for each of that node's.
-
-    ``widths`` has the nodes that saturate on the way to words: each must do so so many bits beyond a word's, or, if the
-    flag is not set, not before.
+    order, and the layer's channel for each of that node's; ``widths`` what saturates on the way to words.
     """
 
     graph: ir.Graph
@@ -72,7 +69,7 @@ class _Reader:
     layers: list[WordLayer] = field(default_factory=list)
     made: dict[str, tuple[int, _Integers]] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
-    widths: list[tuple[ir.Affine | ir.Slopes, int, bool]] = field(default_factory=list)
+    widths: list[Saturation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.takers: Mapping[str, list[ir.Node]] = {
@@ -95,38 +92,11 @@ class _Reader:
                 self.reasons.append(f"{node.name}: {what} in a place where the engine has none; {remedy}")
         if self.reasons:
             raise UnsupportedLayerError(self.reasons)
-        return self._joined(head)
-
-    def _joined(self, head: PooledLayer | None) -> WordNetwork:
         layers = tuple(self.layers)
-        bits = sorted({node.bits for node in self.graph.nodes if isinstance(node, ir.Add)})
-        if len(bits) > 1:
-            self.reasons.append(f"network {self.graph.name}: its words have {bits} bits; export it with one width")
-        if not bits:
-            bits = [max(ir.value_bits(self.graph, layer.words) for layer in layers if layer.keep)]
-        shifts = sorted({layer.shift for layer in layers if layer.shift is not None})
-        if len(shifts) > 1 or 0 in shifts:
-            self.reasons.append(f"network {self.graph.name}: its batch norms have shifts {shifts}, of which the engine "
-                                f"has one, at least 1; calibrate it again with sw.export")
-        word_bits = bits[0]
-        clips = {layer.clip or signed_limits(word_bits) for layer in layers if layer.shift is not None}
-        if len(clips) > 1:
-            self.reasons.append(f"network {self.graph.name}: its words are limited to {sorted(clips)}, of which the "
-                                f"engine has one pair")
-        for node, beyond, exact in self.widths:
-            wanted = word_bits + beyond
-            if node.bits < wanted or (exact and node.bits > wanted):
-                self._refuse(node, f"saturates to {node.bits} bits, where the engine does to {wanted}; export it again "
-                                   f"with sw.export")
-        low, high = next(iter(clips), signed_limits(word_bits))
-        least, most = signed_limits(word_bits)
-        if not least <= low < 0 < high <= most:
-            self.reasons.append(f"network {self.graph.name}: its words are limited to {low} to {high}; the engine's "
-                                f"limits lie on both sides of 0, as those of a hardtanh, within {least} to {most}")
-        if self.reasons or head is None:
-            raise UnsupportedLayerError(self.reasons)
-        return WordNetwork(self.graph.name, self.graph.inputs, layers, head, word_bits, low, high,
-                           shifts[0] if shifts else 1)
+        form, reasons = word_format(self.graph, layers, self.widths)
+        if reasons or head is None:
+            raise UnsupportedLayerError(reasons)
+        return WordNetwork(self.graph.name, self.graph.inputs, layers, head, form.bits, form.low, form.high, form.shift)
 
     def _refuse(self, node: ir.Node, why: str) -> None:
         self.taken.add(node.name)
@@ -201,7 +171,7 @@ class _Reader:
         if norm is not None:
             # Beyond these bits nothing that is added, or limits, brings a value back.
             beyond = 2 if shortcut or slopes else 0
-            self.widths.append((norm, beyond, not shortcut and not clip))
+            self.widths.append(Saturation(norm, beyond, not shortcut and not clip))
         self._finish(conv, convolution, node, gain, offset, shift, shortcut, slopes, clip)
 
     def _finish(self, conv: ir.Conv, convolution: Layer, node: ir.Node, gain: _Integers, offset: _Integers,
@@ -292,8 +262,8 @@ class _Reader:
                                f"gain")
         for part in parts:
             self._take(part)
-        self.widths.append((bend, 0, True))
-        self.widths += [(part, beyond, True) for part, beyond in zip(shifts, (2, 0), strict=False)]
+        self.widths.append(Saturation(bend, 0, True))
+        self.widths += [Saturation(part, beyond, True) for part, beyond in zip(shifts, (2, 0), strict=False)]
         nothing = np.zeros(len(bend.positive), np.int64)
         before, behind = (part.offset.astype(np.int64) for part in shifts) if shifts else (nothing, nothing)
         return Slopes(before, bend.positive.astype(np.int64), bend.negative.astype(np.int64), behind), parts[-1]

@@ -135,6 +135,8 @@ def two_groupings():
      Engine(8, 3, 8), DEPTHS, "one group each; use an array of 4 rows, fewer groups, or 2 times as many channels"),
     (random_residual(1, stem=24, units=(Unit(24, groups=2, kernel=1), Unit(24))), Engine(8, 3, 4), DEPTHS,
      "unit0.conv: 2 groups of 12 channels do not fill passes of 8 rows of one group each; use an array of 12 rows, "),
+    (random_residual(1, (4, 4, 1), stem=256, units=2 * (Unit(256, groups=8, shuffle=True, kernel=1),)),
+     Engine(4, 1, 32), DEPTHS, "a feature word of 32 lanes takes 8 passes, of groups that the engine cannot take"),
     (two_groupings(), Engine(4, 3, 8), DEPTHS,
      "unit1.conv: a group takes channels of stem.conv that are not stored side by side; let all grouped convolutions"),
 ])
