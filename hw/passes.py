@@ -39,6 +39,9 @@ class Pass(data.StructLayout):
 class PassSequencer(wiring.Component):
     """Counts through the passes of a layer and works out where each begins; padded taps before it are skipped.
 
+    Channel groups of a grouped convolution take their taps from windows of a pixel's words: ``turn`` of them from the
+    first, as many from the one behind it, and after ``windows`` from the first again.
+
     Latency: the first pass is offered 3 cycles after ``begin``; then one a cycle.
 
     Parameters
@@ -101,6 +104,8 @@ class PassSequencer(wiring.Component):
         channels_end = group_c == field["groups_c"]
         row_end = group_x == field["groups_x"]
         final = pool_end & channels_end & row_end & (row == field["rows_out"])
+        advance = step & running & pool_end
+        window = self._window(m, words=words, advance=advance, restart=self.begin | (advance & channels_end))
         with m.If(step & running):
             m.d.sync += dx.eq(Mux(dx == field["pool"], 0, 1))
             with m.If(dx == field["pool"]):
@@ -142,7 +147,7 @@ class PassSequencer(wiring.Component):
                 position_valid.eq(running),
                 position.y.eq(y + skip_y), position.x.eq(x + skip_x), position.row.eq(down + skip_y),
                 position.ky.eq(skip_y), position.kx.eq(skip_x), position.shift.eq(field["phase"] + aside + skip_x),
-                position.address.eq(band + across), position.weights.eq(weights),
+                position.address.eq(band + across + window), position.weights.eq(weights),
                 position.dy.eq(dy), position.dx.eq(dx),
                 position.group_first.eq((dy == 0) & (dx == 0) & (group_c == 0)), position.final.eq(final),
             ]
@@ -164,3 +169,19 @@ class PassSequencer(wiring.Component):
                 p.final.eq(position.final),
             ]
         return m
+
+    def _window(self, m, *, words, advance, restart):
+        """Words of a pixel before those that the channel group takes; it changes with ``advance``."""
+        field = self._fields
+        if not len(field["windows"]):
+            return 0
+        window = Signal.like(field["skip"], name="window")
+        turn, number = Signal.like(field["turn"], name="turn"), Signal.like(field["windows"], name="window_number")
+        turn_last, window_last = turn == field["turn"], number == field["windows"]
+        with m.If(restart):
+            m.d.sync += [turn.eq(0), number.eq(0), window.eq(0)]
+        with m.Elif(advance):
+            m.d.sync += turn.eq(Mux(turn_last, 0, turn + 1))
+            with m.If(turn_last):
+                m.d.sync += [number.eq(Mux(window_last, 0, number + 1)), window.eq(Mux(window_last, 0, window + words))]
+        return window

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from sim.check import Mismatch
 from sw.residual.blocks import fold_network
 from sw.residual.program import DEPTHS
@@ -26,7 +28,9 @@ class Layout:
 
 
 def layouts_of(graph, engine):
-    """The ``Layout`` of each layer of a lowered graph, and the names of the nodes of its words and bits."""
+    """The ``Layout`` of each layer of a lowered graph, the names of the nodes of its words and bits, and where those
+    bits have each of its channels.
+    """
     network = word_network(graph)
     folds = fold_network(network, engine, DEPTHS)
     layouts, names, block = [], [], 0
@@ -34,7 +38,8 @@ def layouts_of(graph, engine):
         layer = fold.layer
         layouts.append(Layout(layer.name, (block, block + len(fold.blocks)), layer.out_shape,
                               tuple(fold.order.tolist()), fold.groups_x, fold.words, fold.features))
-        names.append((layer.words if fold.words is not None else None, layer.bits or layer.words))
+        names.append((layer.words if fold.words is not None else None, layer.bits or layer.words,
+                      np.argsort(layer.bit_channels) if layer.bits else np.arange(layer.out_shape[2])))
         block += len(fold.blocks)
     return layouts, names
 

@@ -39,8 +39,9 @@ def _maps(graph, program, kept):
         return {"maps": tuple(kept[name].astype(np.int8) for name in _results(graph))}
     layouts, names = layouts_of(graph, program.engine)
     return {
-        "maps": tuple(kept[bits].astype(np.int8) for _, bits in names), "layouts": tuple(layouts),
-        "words": tuple(np.zeros(0, np.int16) if words is None else kept[words].astype(np.int16) for words, _ in names),
+        "maps": tuple(kept[bits][..., places].astype(np.int8) for _, bits, places in names), "layouts": tuple(layouts),
+        "words": tuple(np.zeros(0, np.int16) if words is None else kept[words].astype(np.int16)
+                       for words, _, _ in names),
     }
 
 

@@ -19,6 +19,7 @@ FRAMES = 9
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "changes", "shared"), [
     ("repbnn", {"bits": 6}, True), ("ir-net", {}, True), ("ir-net", {"weights": "wsd"}, False), ("reactnet", {}, False),
+    ("ftbnn", {"groups": 2, "before": False, "shortcut": "average-pad"}, False),
 ])
 def test_resnet20(method, changes, shared):
     torch.manual_seed(3)

@@ -31,14 +31,16 @@ _Table = Sequence[Sequence[tuple[str, int, str]]]
 #: Counts are stored less one.
 _SEQUENCER: _Table = (
     (("rows_out", 8, "pooled output rows - 1"), ("groups_x", 8, "column groups - 1")),
-    (("groups_c", 12, "channel groups - 1"), ("pool", 2, "pool size - 1"), ("stride", 2, "stride - 1")),
+    (("groups_c", 12, "channel groups - 1"), ("pool", 1, "pool size - 1"), ("stride", 1, "stride - 1"),
+     ("windows", 2, "windows of a pixel's words that channel groups take in turn - 1")),
     (("kernel_h", 8, "kernel rows - 1"), ("kernel_w", 8, "kernel columns - 1")),
     (("in_height", 8, "input rows - 1"), ("in_width", 8, "input columns - 1")),
     (("words", 12, "words of a tap - 1"), ("planes", 3, "bit planes - 1"), ("head", 1, "results are scores")),
     (("padding", 2, "zero padding"), ("phase", 4, "bank phase of column 0 at the first tap"),
      ("first", 1, "first layer of a frame"), ("image", 1, "activations come from the input unit"),
      ("skip", 8, "words of a pixel that are not the tap's")),
-    (("cooling", 12, "cycles in which a pass drains - 1"),),
+    (("cooling", 12, "cycles in which a pass drains - 1"),
+     ("turn", 4, "channel groups in a row that share a window - 1")),
     (("address", 16, "feature address of the first tap, modulo the feature memory's size"),),
     (("row_pitch", 16, "feature addresses from one input row to the next"),),
     (("weights", 16, "address of the first weight word"),),

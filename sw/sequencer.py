@@ -8,12 +8,13 @@ __all__ = ["sequencer_fields"]
 
 
 def sequencer_fields(plan: LayerPlan, *, first: bool, source: int, pixel_words: int, groups_x: int, depth: int,
-                     weights: int, cooling: int) -> Mapping[str, int]:
+                     weights: int, cooling: int, windows: int = 1, turn: int = 1) -> Mapping[str, int]:
     """Fields of ``sw.descriptor`` for a layer whose weights begin at address ``weights``.
 
     ``source`` is the feature address of its input's pixel (0, 0), whose pixels have ``pixel_words`` words and whose
     rows ``groups_x`` column groups; for a layer that takes the image they are not used. ``depth`` is the feature
-    memory's, ``cooling`` the cycles in which a pass drains.
+    memory's, ``cooling`` the cycles in which a pass drains. Of a grouped convolution ``turn`` channel groups take their
+    taps from a pixel's first words, as many from those behind them, up to ``windows``, and then from the first again.
     """
     layer, engine = plan.layer, plan.engine
     on_map = layer.source == "features"
@@ -25,7 +26,7 @@ def sequencer_fields(plan: LayerPlan, *, first: bool, source: int, pixel_words: 
     row_taps = plan.kernel[1] * plan.words
     return {
         "rows_out": layer.out_shape[0] - 1, "groups_x": plan.groups_x - 1, "groups_c": plan.groups_c - 1,
-        "pool": layer.pool - 1, "stride": layer.stride - 1,
+        "pool": layer.pool - 1, "stride": layer.stride - 1, "windows": windows - 1, "turn": turn - 1,
         "kernel_h": plan.kernel[0] - 1, "kernel_w": plan.kernel[1] - 1,
         "in_height": layer.in_shape[0] - 1 if on_map else 0, "in_width": layer.in_shape[1] - 1 if on_map else 0,
         "words": plan.words - 1, "skip": pixel_words - plan.words if on_map else 0, "planes": layer.planes - 1,

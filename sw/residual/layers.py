@@ -43,15 +43,17 @@ class WordLayer:
     """One convolution and its post-processing.
 
     ``convolution`` is it as a layer of its own, whose sums the rest says what to make of. ``inputs`` is the number of
-    the layer whose bits it takes, ``None`` for the image. ``gain`` and ``offset`` of the
-    ``Affine``, the rounding half in the latter, are of each channel of the result; the first of these with the same
-    accumulator lie ``accumulators`` apart. ``words`` and ``bits`` name the nodes whose values are stored; ``bits`` with
-    ``thresholds`` is ``None`` if only words are taken, and ``keep`` is false if only bits are.
+    the layer whose bits it takes, ``None`` for the image, and ``taken`` has that layer's channel for each of its own
+    input channels (none of the image). ``gain`` and ``offset`` of the ``Affine``, the rounding half in the latter, are
+    of each channel of the result; those with the same accumulator lie ``accumulators`` apart. ``words`` and ``bits``
+    name the nodes whose values are stored, and ``bit_channels`` has the layer's channel for each of those of ``bits``.
+    ``bits`` with ``thresholds`` is ``None`` if only words are taken, and ``keep`` is false if only bits are.
     """
 
     conv: ir.Conv
     convolution: Layer
     inputs: int | None
+    taken: _Integers
     out_shape: ir.Shape
     gain: _Integers
     offset: _Integers
@@ -61,6 +63,7 @@ class WordLayer:
     clip: tuple[int, int] | None
     words: str
     bits: str | None
+    bit_channels: _Integers
     thresholds: _Integers | None
     keep: bool
 

@@ -131,7 +131,8 @@ def _block_fields(folds: Sequence[Fold], block: Block, feature_depth: int) -> di
     sequencer = sequencer_fields(
         plan, first=not on_map, source=(source.features or 0) + block.window if source else 0,
         pixel_words=source.feature_pitch if source else plan.words, groups_x=source.groups_x if source else 0,
-        depth=feature_depth, weights=0, cooling=drain_cycles(fold, engine))
+        depth=feature_depth, weights=0, cooling=drain_cycles(fold, engine), windows=block.windows,
+        turn=block.turn)
     around = layer.shortcut
     from_words = folds[around.source] if around else None
     stride = 2 if around and around.kind != "same" else 1

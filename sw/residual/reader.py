@@ -2,7 +2,8 @@
 
 The nodes behind a convolution are taken together if they are, in this order and each at most once: a selection that
 repeats channels, an ``Affine``, another such selection, an ``Add`` with a shortcut, then a ``Clip`` or a PReLU with its
-shifts. Whatever else a network has is refused here, all at once, by name.
+shifts. A selection that permutes the channels of words or bits, as a channel shuffle, only names them anew. Whatever
+else a network has is refused here, all at once, by name.
 """
 
 from collections.abc import Mapping
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from sw import ir
 from sw.errors import UnsupportedLayerError
-from sw.ir.ranges import signed_limits
 from sw.layers import Layer, convolution_reasons, layer_of
+from sw.residual.formats import Saturation, word_format
 from sw.residual.layers import SLOPE_SHIFT, PooledLayer, Shortcut, Slopes, WordLayer, WordNetwork
 
 __all__ = ["has_words", "word_network"]
@@ -23,14 +24,14 @@ __all__ = ["has_words", "word_network"]
 _ABSENT: Mapping[type[ir.Node], tuple[str, str]] = {
     ir.MaxPool: ("a max pool", "use a convolution's stride"),
     ir.Concat: ("a concatenation", "use shortcuts that pad or repeat channels"),
-    ir.Select: ("a selection of channels", "use shortcuts that pad or repeat channels, and no shuffle"),
+    ir.Select: ("a selection of channels", "use shortcuts that pad or repeat channels, and shuffle bits or words"),
     ir.Subsample: ("subsampling", "use it in a shortcut, by 2"),
     ir.AveragePool: ("an average pool", "use it in a shortcut, 2 x 2"),
     ir.GlobalSum: ("a sum over the map", "use one, before the last layer, and thresholds that are fixed in training"),
     ir.Power: ("a power of values", "use thresholds that are fixed in training"),
     ir.Table: ("a look-up table", "use thresholds that are fixed in training"),
     ir.Compare: ("a run-time threshold", "use thresholds that are fixed in training"),
-    ir.Add: ("an addition", "add a shortcut behind a convolution's batch norm"),
+    ir.Add: ("an addition", "add a shortcut behind a convolution's batch norm, before its clip or PReLU"),
     ir.Affine: ("a fixed-point batch norm", "put it behind a convolution, before its shortcut"),
     ir.Slopes: ("a PReLU", "put it behind the shortcut"),
     ir.Clip: ("a clip", "put it behind the shortcut"),
@@ -59,18 +60,16 @@ def word_network(graph: ir.Graph) -> WordNetwork:
 
 @dataclass
 class _Reader:
-    """Walks a graph; ``made`` has the number of the layer by the name of its words or bits.
-
-    ``widths`` has the nodes that saturate on the way to words: each must do so so many bits beyond a word's, or, if the
-    flag is not set, not before.
+    """Walks a graph; ``made`` has the number of the layer by the name of its words or bits, or of either in another
+    order, and the layer's channel for each of that node's; ``widths`` what saturates on the way to words.
     """
 
     graph: ir.Graph
     reasons: list[str] = field(default_factory=list)
     layers: list[WordLayer] = field(default_factory=list)
-    made: dict[str, int] = field(default_factory=dict)
+    made: dict[str, tuple[int, _Integers]] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
-    widths: list[tuple[ir.Affine | ir.Slopes, int, bool]] = field(default_factory=list)
+    widths: list[Saturation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.takers: Mapping[str, list[ir.Node]] = {
@@ -93,38 +92,11 @@ class _Reader:
                 self.reasons.append(f"{node.name}: {what} in a place where the engine has none; {remedy}")
         if self.reasons:
             raise UnsupportedLayerError(self.reasons)
-        return self._joined(head)
-
-    def _joined(self, head: PooledLayer | None) -> WordNetwork:
         layers = tuple(self.layers)
-        bits = sorted({node.bits for node in self.graph.nodes if isinstance(node, ir.Add)})
-        if len(bits) > 1:
-            self.reasons.append(f"network {self.graph.name}: its words have {bits} bits; export it with one width")
-        if not bits:
-            bits = [max(ir.value_bits(self.graph, layer.words) for layer in layers if layer.keep)]
-        shifts = sorted({layer.shift for layer in layers if layer.shift is not None})
-        if len(shifts) > 1 or 0 in shifts:
-            self.reasons.append(f"network {self.graph.name}: its batch norms have shifts {shifts}, of which the engine "
-                                f"has one, at least 1; calibrate it again with sw.export")
-        word_bits = bits[0]
-        clips = {layer.clip or signed_limits(word_bits) for layer in layers if layer.shift is not None}
-        if len(clips) > 1:
-            self.reasons.append(f"network {self.graph.name}: its words are limited to {sorted(clips)}, of which the "
-                                f"engine has one pair")
-        for node, beyond, exact in self.widths:
-            wanted = word_bits + beyond
-            if node.bits < wanted or (exact and node.bits > wanted):
-                self._refuse(node, f"saturates to {node.bits} bits, where the engine does to {wanted}; export it again "
-                                   f"with sw.export")
-        low, high = next(iter(clips), signed_limits(word_bits))
-        least, most = signed_limits(word_bits)
-        if not least <= low < 0 < high <= most:
-            self.reasons.append(f"network {self.graph.name}: its words are limited to {low} to {high}; the engine's "
-                                f"limits lie on both sides of 0, as those of a hardtanh, within {least} to {most}")
-        if self.reasons or head is None:
-            raise UnsupportedLayerError(self.reasons)
-        return WordNetwork(self.graph.name, self.graph.inputs, layers, head, word_bits, low, high,
-                           shifts[0] if shifts else 1)
+        form, reasons = word_format(self.graph, layers, self.widths)
+        if reasons or head is None:
+            raise UnsupportedLayerError(reasons)
+        return WordNetwork(self.graph.name, self.graph.inputs, layers, head, form.bits, form.low, form.high, form.shift)
 
     def _refuse(self, node: ir.Node, why: str) -> None:
         self.taken.add(node.name)
@@ -147,6 +119,17 @@ class _Reader:
                 after.channels, np.arange(len(after.channels)) % count):
             return self._take(after)
         return node
+
+    def _renamed(self, node: ir.Node, number: int, channels: _Integers) -> list[ir.Node]:
+        """Enter a node as words or bits of a layer, and what only permutes their channels; returns what takes them."""
+        self.made[node.name] = number, channels
+        found: list[ir.Node] = []
+        for after in self.takers[node.name]:
+            if isinstance(after, ir.Select) and np.array_equal(np.sort(after.channels), np.arange(len(channels))):
+                found += self._renamed(self._take(after), number, channels[after.channels])
+            else:
+                found.append(after)
+        return found
 
     def _layer(self, conv: ir.Conv) -> None:
         graph = self.graph
@@ -188,7 +171,7 @@ class _Reader:
         if norm is not None:
             # Beyond these bits nothing that is added, or limits, brings a value back.
             beyond = 2 if shortcut or slopes else 0
-            self.widths.append((norm, beyond, not shortcut and not clip))
+            self.widths.append(Saturation(norm, beyond, not shortcut and not clip))
         self._finish(conv, convolution, node, gain, offset, shift, shortcut, slopes, clip)
 
     def _finish(self, conv: ir.Conv, convolution: Layer, node: ir.Node, gain: _Integers, offset: _Integers,
@@ -196,25 +179,28 @@ class _Reader:
                 clip: tuple[int, int] | None) -> None:
         """Add the layer whose words are the values of ``node``."""
         graph, number = self.graph, len(self.layers)
-        thresholds = None
-        bits = [after for after in self.takers[node.name] if isinstance(after, ir.Threshold)]
-        if shift is None:  # the sum's own threshold is in the offset
-            thresholds = np.zeros(len(gain), np.int64)
-        elif bits:
-            thresholds = bits[0].thresholds.astype(np.int64)
-        for other in bits[1:]:
-            if not np.array_equal(other.thresholds, bits[0].thresholds):
-                self._refuse(other, f"a second threshold of {node.name}, of which the engine stores one; share it")
+        takers = self._renamed(node, number, np.arange(len(gain)))
+        bits = [after for after in takers if isinstance(after, ir.Threshold)]
+        keep = shift is not None and len(bits) < len(takers)
+        thresholds: _Integers | None = None
+        bit_channels = np.arange(0)
         for after in bits:
-            self.made[self._take(after).name] = number
-        keep = shift is not None and len(bits) < len(self.takers[node.name])
-        self.made[node.name] = number
+            channels = self.made[after.source][1]
+            values = np.zeros(len(gain), np.int64)
+            if shift is not None:  # else the sum's own threshold is in the offset
+                values[channels] = after.thresholds
+            if thresholds is None:
+                thresholds, bit_channels = values, channels
+            elif not np.array_equal(values, thresholds):
+                self._refuse(after, f"a second threshold of {node.name}, of which the engine stores one; share it")
+            self._renamed(self._take(after), number, channels)
+        inputs, taken = self.made.get(conv.source, (None, np.arange(0)))
         height, width, _ = graph.shape(node.name)
         self.layers.append(WordLayer(
-            conv=conv, convolution=convolution, inputs=self.made.get(conv.source),
+            conv=conv, convolution=convolution, inputs=inputs, taken=taken,
             out_shape=(height, width, len(gain)), gain=gain, offset=offset, shift=shift, shortcut=shortcut,
-            slopes=slopes, clip=clip, words=node.name, bits=bits[0].name if bits else None, thresholds=thresholds,
-            keep=keep))
+            slopes=slopes, clip=clip, words=node.name, bits=bits[0].name if bits else None,
+            bit_channels=bit_channels, thresholds=thresholds, keep=keep))
 
     def _check_conv(self, conv: ir.Conv, convolution: Layer) -> None:
         image = conv.source == self.graph.inputs.name
@@ -256,7 +242,8 @@ class _Reader:
                 return None
             self._take(node)
             node = self.graph.node(node.sources[0])
-        return Shortcut(self.made[node.name], kind, channels)
+        source, own = self.made[node.name]
+        return Shortcut(source, kind, np.where(channels >= 0, own[channels], -1))
 
     def _slopes(self, node: ir.Node) -> tuple[Slopes | None, ir.Node]:
         """The PReLU behind a node, with the shifts around it, and its last node; both as given if it has none."""
@@ -275,8 +262,8 @@ class _Reader:
                                f"gain")
         for part in parts:
             self._take(part)
-        self.widths.append((bend, 0, True))
-        self.widths += [(part, beyond, True) for part, beyond in zip(shifts, (2, 0), strict=False)]
+        self.widths.append(Saturation(bend, 0, True))
+        self.widths += [Saturation(part, beyond, True) for part, beyond in zip(shifts, (2, 0), strict=False)]
         nothing = np.zeros(len(bend.positive), np.int64)
         before, behind = (part.offset.astype(np.int64) for part in shifts) if shifts else (nothing, nothing)
         return Slopes(before, bend.positive.astype(np.int64), bend.negative.astype(np.int64), behind), parts[-1]
@@ -300,8 +287,9 @@ class _Reader:
             self._take(part)
         if conv.weight_bits > 8:
             self._refuse(conv, f"weights of {conv.weight_bits} bits; the engine takes up to 8")
+        inputs, channels = self.made[node.source]
         return PooledLayer(
-            name=scores.name, inputs=self.made[node.source], in_shape=graph.shape(node.source),
-            weights=conv.weights.reshape(len(conv.weights), -1).astype(np.int64),
+            name=scores.name, inputs=inputs, in_shape=graph.shape(node.source),
+            weights=conv.weights.reshape(len(conv.weights), -1)[:, np.argsort(channels)].astype(np.int64),
             offsets=scores.offsets.astype(np.int64), reduce=reduce,
             reach=max(ir.reach(graph, scores.name), ir.reach(graph, conv.name)))

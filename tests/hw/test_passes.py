@@ -17,7 +17,7 @@ WEIGHT_WIDTH = 12
 @dataclass(frozen=True)
 class Shape:
     """A layer on an array of ``columns``: ``words`` a tap, of ``skip`` more a pixel; ``groups_c`` channel
-    groups."""
+    groups, ``turn`` of which share one of ``windows`` in turn."""
 
     in_shape: tuple[int, int]
     kernel: tuple[int, int]
@@ -30,6 +30,8 @@ class Shape:
     groups_c: int = 1
     base: int = 0
     weights: int = 0
+    windows: int = 1
+    turn: int = 1
 
     @property
     def out(self):
@@ -48,6 +50,7 @@ class Shape:
         return {
             "rows_out": self.out[0] - 1, "groups_x": -(-self.out[1] // self.columns) - 1,
             "groups_c": self.groups_c - 1, "pool": self.pool - 1, "stride": self.stride - 1,
+            "windows": self.windows - 1, "turn": self.turn - 1,
             "kernel_h": kernel_h - 1, "kernel_w": kernel_w - 1,
             "in_height": self.in_shape[0] - 1, "in_width": self.in_shape[1] - 1, "words": words - 1, "skip": self.skip,
             "padding": self.padding, "phase": -self.padding % self.columns,
@@ -58,6 +61,11 @@ class Shape:
     def address(self, y, x):
         """Feature address of a pixel, wherever it lies."""
         return (self.base + y * self.row_pitch + x // self.columns * (self.words + self.skip)) % (1 << ADDRESS_WIDTH)
+
+    def window(self, group_c):
+        """Words of a pixel before those that a channel group takes."""
+        order = [window for window in range(self.windows) for _ in range(self.turn)]
+        return order[group_c % len(order)] * self.words
 
     def first_tap(self, row, group_x, dy, dx):
         """(ky, kx, y, x of column 0) of the first tap at which any column has a pixel inside the map."""
@@ -81,7 +89,8 @@ class Shape:
                         for dx in range(self.pool):
                             ky, kx, y, x = self.first_tap(row, group_x, dy, dx)
                             found.append({
-                                "address": self.address(y, x), "phase": x % self.columns,
+                                "address": (self.address(y, x) + self.window(group_c)) % (1 << ADDRESS_WIDTH),
+                                "phase": x % self.columns,
                                 "weights": self.weights + (group_c * fields["group_taps"] + ky * fields["row_taps"]
                                                            + kx * self.words) % (1 << WEIGHT_WIDTH),
                                 "ky": ky, "kx": kx, "y": y, "x": x, "dy": dy, "dx": dx,
@@ -105,6 +114,12 @@ SHAPES = {
     "sixteen columns": [Shape((3, 30), (3, 5), 16, padding=2, words=2)],
     "map narrower than the columns": [Shape((3, 2), (3, 3), 5, padding=1)],
     "a group's words": [Shape((5, 7), (3, 3), 3, padding=1, words=2, skip=4, groups_c=2, base=33)],
+    "windows": [Shape((5, 7), (3, 3), 3, padding=1, words=2, skip=4, groups_c=3, base=33, windows=3)],
+    "windows again and again": [
+        Shape((4, 5), (3, 3), 2, padding=1, words=1, skip=3, groups_c=14, base=90, windows=2, turn=3)],
+    "windows, then none": [
+        Shape((4, 4), (3, 3), 3, padding=1, skip=3, groups_c=8, base=9, windows=4, turn=2),
+        Shape((4, 4), (1, 1), 3, groups_c=3, base=70, words=4)],
     "unlike layers": [
         Shape((9, 10), (3, 3), 3, pool=2, padding=1, words=2, groups_c=2, base=30),
         Shape((4, 5), (5, 5), 3, padding=2, words=3, base=120, weights=36),

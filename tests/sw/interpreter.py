@@ -64,7 +64,7 @@ class Interpreter:
         sums = np.zeros((engine.rows, engine.columns), int)
         for plane in range(f["planes"] + 1):
             sums *= 2
-            for address, activations, enabled in self._beats(f, row, group_x, dy, dx, plane):
+            for address, activations, enabled in self._beats(f, row, group_x, group_c, dy, dx, plane):
                 weights = self.weights[address + group_c * f["group_taps"]]
                 matches = (weights[:, None] == activations[None]).sum(axis=2)
                 sums += np.where(enabled, matches - engine.lanes // 2, 0)
@@ -79,7 +79,7 @@ class Interpreter:
         thresholds = self.program.thresholds[first:first + engine.drain_steps].reshape(-1)
         return 2 * sums - thresholds[:, None]
 
-    def _beats(self, f, row, group_x, dy, dx, plane):
+    def _beats(self, f, row, group_x, group_c, dy, dx, plane):
         """(weight address, activations of each column, which columns count) of a pass and plane."""
         engine = self.engine
         stride, step = f["stride"] + 1, (f["stride"] + 1) * (f["pool"] + 1)
@@ -90,6 +90,7 @@ class Interpreter:
             for word in range(f["words"] + 1):
                 yield f["weights"] + word, windows[:, word], np.ones(engine.columns, bool)
             return
+        window = group_c // (f["turn"] + 1) % (f["windows"] + 1) * (f["words"] + 1)
         for ky in range(f["kernel_h"] + 1):
             for kx in range(f["kernel_w"] + 1):
                 inside = [0 <= top + ky - f["padding"] <= f["in_height"]
@@ -99,7 +100,7 @@ class Interpreter:
                     for column, left in enumerate(lefts):
                         groups, bank = divmod(f["phase"] + left + kx, engine.columns)
                         pitch = f["words"] + 1 + f["skip"]
-                        address = f["address"] + (top + ky) * f["row_pitch"] + groups * pitch + word
+                        address = f["address"] + (top + ky) * f["row_pitch"] + groups * pitch + window + word
                         if inside[column]:
                             read[column] = self.features[bank, address % self.addresses]
                     yield f["weights"] + ky * f["row_taps"] + kx * (f["words"] + 1) + word, read, np.array(inside)

@@ -1,10 +1,12 @@
 """Folding of residual networks: order of channels, blocks that cover a layer, and maps that never destroy another."""
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from sw import ir
 from sw.engine import Engine
 from sw.errors import FitError
 from sw.residual.blocks import Depths, fold_network
@@ -29,10 +31,11 @@ def test_order_is_a_permutation_by_group_tile_and_row(name):
         assert sorted(fold.order.tolist()) == list(range(layer.out_shape[2]))
         place = 0
         for start in range(0, layer.accumulators, engine.rows):
-            rows = min(engine.rows, layer.accumulators - start)
+            rows, first = min(engine.rows, layer.accumulators - start), place
             for _ in range(layer.tiles):
                 part = fold.order[place:place + rows] % layer.accumulators
-                assert part.tolist() == list(range(start, start + rows))
+                assert part.tolist() == (fold.order[first:first + rows] % layer.accumulators).tolist()
+                assert len(set((part // (layer.accumulators // layer.conv.groups)).tolist())) == 1
                 place += rows
 
 
@@ -88,7 +91,7 @@ def test_bits_are_there_when_they_are_read(name):
                     made = 0
                     for part in range(block.count):
                         if source:
-                            for address in addresses_read(fold, source, block, y, group, engine):
+                            for address in addresses_read(fold, source, block, part, y, group, engine):
                                 assert memory[address] == layer.inputs, (layer.name, y, group)
                         made += min(engine.rows, len(block.plan.layer.weights) - part * engine.rows) * layer.tiles
                         if fold.features is not None:
@@ -96,16 +99,25 @@ def test_bits_are_there_when_they_are_read(name):
                             memory |= dict.fromkeys(range(start, start + words), number)
 
 
-def addresses_read(fold, source, block, y, group, engine):
+def addresses_read(fold, source, block, part, y, group, engine):
+    window = block.window + part // block.turn % block.windows * block.plan.words
     conv, (height, width, _) = fold.layer.conv, source.layer.out_shape
     for ky in range(conv.weights.shape[1]):
         for x in range(group * engine.columns, (group + 1) * engine.columns):
             for kx in range(conv.weights.shape[2]):
                 row, column = y * conv.stride + ky - conv.padding, x * conv.stride + kx - conv.padding
                 if 0 <= row < height and 0 <= column < width and x < fold.layer.out_shape[1]:
-                    first = (row * source.groups_x + column // engine.columns) * source.feature_pitch + block.window
+                    first = (row * source.groups_x + column // engine.columns) * source.feature_pitch + window
                     for word in range(block.plan.words):
                         yield source.features + first + word
+
+
+def two_groupings():
+    """Two grouped convolutions of the same bits, of which one takes them shuffled."""
+    graph = random_residual(1, stem=16, units=(Unit(16, "none", groups=2), Unit(16, "none", groups=2, shuffle=True)))
+    bits = graph.node("unit0.conv").source
+    return ir.Graph(tuple(dataclasses.replace(node, source=bits) if node.name == "unit1.shuffle" else node
+                          for node in graph.nodes), graph.name)
 
 
 @pytest.mark.parametrize(("graph", "engine", "depths", "text"), [
@@ -115,7 +127,18 @@ def addresses_read(fold, source, block, y, group, engine):
     (random_residual(1, units=(Unit(8), Unit(32, "average", repeat=True), Unit(32))), Engine(4, 3, 16),
      Depths(weights=16, constants=64), "18 weight words and 8 constants, where a half of the memories holds 16 and 64"),
     (random_residual(1, stem=16, units=(Unit(16, groups=2),)), Engine(4, 3, 16), DEPTHS,
-     "2 groups of 8 to 8 channels need widths that are multiples of 16 lanes and 4 rows"),
+     "unit0.conv: 2 groups of 8 channels are no whole words of 16 lanes; use lanes that divide 8, fewer groups, or"),
+    (random_residual(1, stem=16, units=(Unit(16, groups=2, shuffle=True), Unit(16, groups=2, shuffle=True))),
+     Engine(8, 3, 8), DEPTHS,
+     "unit0.conv: 2 groups of 8 channels, of which each group of unit1.conv takes 4, do not fill passes of 8 rows of"),
+    (random_residual(1, stem=16, units=(Unit(16, groups=2, shuffle=True), Unit(16, groups=2, shuffle=True))),
+     Engine(8, 3, 8), DEPTHS, "one group each; use an array of 4 rows, fewer groups, or 2 times as many channels"),
+    (random_residual(1, stem=24, units=(Unit(24, groups=2, kernel=1), Unit(24))), Engine(8, 3, 4), DEPTHS,
+     "unit0.conv: 2 groups of 12 channels do not fill passes of 8 rows of one group each; use an array of 12 rows, "),
+    (random_residual(1, (4, 4, 1), stem=256, units=2 * (Unit(256, groups=8, shuffle=True, kernel=1),)),
+     Engine(4, 1, 32), DEPTHS, "a feature word of 32 lanes takes 8 passes, of groups that the engine cannot take"),
+    (two_groupings(), Engine(4, 3, 8), DEPTHS,
+     "unit1.conv: a group takes channels of stem.conv that are not stored side by side; let all grouped convolutions"),
 ])
 def test_what_does_not_fold(graph, engine, depths, text):
     with pytest.raises(FitError) as error:

@@ -30,6 +30,21 @@ NETWORKS = {
                            Engine(4, 3, 8)),
     "groups": (random_residual(11, stem=16, units=(Unit(16, groups=2), Unit(16, groups=4, kernel=1))), Engine(4, 3, 4)),
     "groups of whole words": (random_residual(12, stem=16, units=(Unit(16, groups=2), Unit(16))), Engine(4, 5, 4)),
+    "shuffle": (random_residual(16, stem=16, units=(Unit(16, groups=2, shuffle=True), Unit(16, groups=2, shuffle=True),
+                                                    Unit(32, "average", groups=2, shuffle=True), Unit(32, kernel=1))),
+                Engine(4, 3, 8)),
+    "shuffle, words of several groups": (
+        random_residual(17, stem=32, units=(Unit(32, "same", groups=2, shuffle=True), Unit(32, groups=2, shuffle=True,
+                                            bend=True), Unit(64, "average", repeat=True, groups=2, shuffle=True))),
+        Engine(8, 3, 16)),
+    "four groups, shuffle": (
+        random_residual(18, (6, 6, 1), 2, stem=64, units=(
+            Unit(64, groups=4, shuffle=True, kernel=1), Unit(64, "none", groups=4, shuffle=True, plain=True, kernel=1),
+            Unit(64, "none", groups=4, shuffle=True, kernel=1))),
+        Engine(4, 1, 16)),
+    "words in another order": (
+        random_residual(19, units=(Unit(8, mix=True), Unit(16, "average", mix=True), Unit(16)), thresholds=True),
+        Engine(4, 3, 8)),
     "partial rows, words of 6 bits": (random_residual(13, stem=10, units=(Unit(10), Unit(14)), word_bits=6),
                                       Engine(4, 3, 16)),
     "stem alone": (random_residual(15, units=()), Engine(4, 3, 8)),

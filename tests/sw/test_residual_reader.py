@@ -73,6 +73,38 @@ def test_networks_of_the_library(method, kinds):
     assert network.bends == (method == "reactnet")
 
 
+def test_permutations_are_names():
+    """Every consumer of words and of bits in another order takes the channels that these are."""
+    graph = random_residual(7, stem=8, units=(Unit(8, mix=True), Unit(16, "average", groups=2, shuffle=True, mix=True)),
+                            thresholds=True)
+    stem, first, second = word_network(graph).layers
+    mixed, last = (graph.node(f"unit{index}.mix").channels.astype(int) for index in (0, 1))
+    assert stem.taken.tolist() == [] and first.taken.tolist() == list(range(8))
+    assert second.taken.tolist() == mixed[graph.node("unit1.shuffle").channels].tolist()
+    assert second.shortcut.channels.tolist() == [-1] * 4 + mixed.tolist() + [-1] * 4
+    thresholds = graph.node("unit0.mix.sign").thresholds
+    assert [first.thresholds[channel] for channel in mixed] == thresholds.tolist()
+    assert (first.bits, first.bit_channels.tolist()) == ("unit0.mix.sign", mixed.tolist())
+    weights = graph.node("head").weights.reshape(3, 16)
+    assert np.array_equal(word_network(graph).head.weights[:, last], weights)
+    assert second.words == "unit1.clip"
+
+
+def ftbnn(**changes):
+    torch.manual_seed(1)
+    model = models.build("resnet8", method="ftbnn", stem_bits=1, widths=(8, 16), **changes)
+    model.eval()
+    set_fixed(model, FixedPoint(6, 8, 8))
+    return lower(import_integers(model, (28, 28, 1), "small"))
+
+
+def test_groups_with_shuffle_of_the_library():
+    network = word_network(ftbnn(groups=2, before=False, shortcut="average-pad"))
+    assert [layer.conv.groups for layer in network.layers] == [1, 2, 2, 2, 2]
+    assert network.layers[2].taken.tolist() == [0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15]
+    assert network.bends
+
+
 def test_words_are_told_from_bits():
     assert has_words(random_residual(1))
     assert not has_words(random_cnn(1))
@@ -101,7 +133,16 @@ LAST = random_residual(5, (9, 9, 1), units=(Unit(8, "none"), Unit(8, "none")))
 BENT = random_residual(5, units=(Unit(8, bend=True),))
 
 
+def shuffled_sums():
+    """A shuffle between a convolution and its batch norm."""
+    nodes = random_residual(5).nodes
+    where = [node.name for node in nodes].index("unit0.norm")
+    shuffle = ir.Select("mixed", "unit0.conv", np.arange(8)[::-1].astype(np.int32))
+    return changed(ir.Graph((*nodes[:where], shuffle, *nodes[where:]), "mixed"), "unit0.norm", source="mixed")
+
+
 @pytest.mark.parametrize(("graph", "text"), [
+    (shuffled_sums(), "unit0.conv: a convolution without a batch norm or a sign behind it; put one there"),
     (changed(GRAPH, "unit0.norm", gain=np.full(8, 40000)),
      "unit0.norm: a gain of 40000 is beyond 16 bits; the largest that fits is 32767"),
     (changed(GRAPH, "unit0.norm", shift=10), "network random-residual-5: its batch norms have shifts [9, 10], of"),
@@ -131,7 +172,7 @@ def test_refusals(graph, text):
 
 @pytest.mark.parametrize(("method", "text"), [
     ("sd-bnn", "binarize.sum: a sum over the map in a place where the engine has none; use one, before the last layer"),
-    ("ftbnn", "shuffle: a selection of channels in a place where the engine has none; use shortcuts that"),
+    ("ftbnn", "add: an addition in a place where the engine has none; add a shortcut behind a convolution's batch"),
     ("insta", "threshold.norm: a fixed-point batch norm in a place where the engine has none; put it behind"),
 ])
 def test_methods_that_the_engine_does_not_run(method, text):

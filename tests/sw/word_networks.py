@@ -15,6 +15,7 @@ class Unit:
     """A convolution with what follows it. ``around`` is "none", "same", "subsample", "average"; where channels grow,
     the shortcut's are padded with zeros on both sides or, with ``repeat``, repeated. ``tiles`` are the channels of an
     accumulator. ``bend`` is a PReLU with shifts in place of the clip, ``plain`` lets nothing but a sign follow.
+    ``shuffle`` mixes the bits of ``groups`` before the convolution, ``mix`` permutes the words behind all at random.
     """
 
     channels: int
@@ -25,6 +26,8 @@ class Unit:
     plain: bool = False
     kernel: int = 3
     groups: int = 1
+    shuffle: bool = False
+    mix: bool = False
 
 
 def random_residual(seed, shape=(8, 8, 1), bits=4, stem=8, units=(Unit(8), Unit(8)), classes=3, word_bits=8, shift=9,
@@ -69,11 +72,21 @@ class _Builder:
         return self.add(ir.Threshold(f"{words}.sign", words, values.astype(np.int32)))
 
     def unit(self, name, source, words, unit, image, bits, repeat=1):
+        last = self._unit(name, source, words, unit, image, bits, repeat)
+        if not unit.mix:
+            return last
+        channels = self.random.permutation(self.shape(last)[2])
+        return self.add(ir.Select(f"{name}.mix", last, channels.astype(np.int32)))
+
+    def _unit(self, name, source, words, unit, image, bits, repeat):
         random, in_shape = self.random, self.shape(source)
         stride = 2 if unit.around in ("subsample", "average") else 1
         count = unit.channels // unit.tiles // repeat
         padding = unit.kernel // 2
         each = in_shape[2] // unit.groups
+        if unit.shuffle:
+            channels = np.arange(in_shape[2]).reshape(unit.groups, each).T.ravel()
+            source = self.add(ir.Select(f"{name}.shuffle", source, channels.astype(np.int32)))
         weights = random.choice(np.array([-1, 1], np.int8), (count, unit.kernel, unit.kernel, each))
         pad_value = black(bits) if image and padding else 0
         last = self.add(ir.Conv(f"{name}.conv", source, weights, stride, padding, pad_value, groups=unit.groups))
