@@ -176,6 +176,6 @@ def test_binary_macs_by_hand():
 
 
 def test_the_ir_and_what_reads_it_need_no_torch():
-    modules = "sw.ir, sw.graph_file, sw.reference, sw.passes, sw.zoo"
+    modules = "sw.ir, sw.graph_file, sw.reference, sw.passes, sw.zoo, sw.frontend.bnn_pynq"
     code = f"import sys, {modules}; print(sorted({{'torch', 'amaranth', 'safetensors'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
