@@ -221,7 +221,7 @@ def _run(options):
     graph = entry.graph
     image = _image(options, entry)
     interface = interface_of(graph)
-    payload = pack_image(image, bits=graph.inputs.bits, flat=interface.flat)
+    payload = pack_image(image, bits=graph.inputs.bits, flat=interface.flat, levels=graph.inputs.levels)
     layout = ResultLayout(interface.classes, interface.score_bytes)
     with tempfile.TemporaryDirectory() as folder:
         if options.simulate:

@@ -15,7 +15,8 @@ SHAPES = {
     "colours, odd words": (random_cnn(12, (9, 9, 3), 4, (20, 18), pools=(1,), padding=(1, 0)), Engine(12, 3, 8, 4)),
     "strides, one column": (random_cnn(13, (9, 8, 1), 8, (8, 8, 8), stride=(1, 2, 1)), Engine(4, 1, 8)),
     "kernels of 5, five columns": (random_cnn(14, (10, 10, 1), 2, (8, 10, 8), pools=(2,), kernel=(3, 5, 3),
-                                              padding=(1, 2, 1), classes=10), Engine(4, 5, 8, 2)),
+                                              padding=(1, 2, 1), classes=10, levels=np.arange(256) * 7 % 4),
+                                   Engine(4, 5, 8, 2)),
     "even columns": (random_cnn(15, (7, 7, 1), 1, (16, 16), kernel=(3, 1), padding=(1, 0)), Engine(16, 4, 16, 4)),
     "vectors": (random_mlp(16, (130, 40, 33, 10)), Engine(24, 1, 16, 8)),
 }

@@ -1,7 +1,7 @@
 """From a lowered graph to a program for an engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,7 +47,11 @@ def compile_graph(graph: ir.Graph, engine: Engine, shared_store: bool = False) -
     Raises ``UnsupportedLayerError`` for layers that no engine runs, and ``FitError`` if the engine's shape or the
     program's fields cannot hold the network.
     """
-    return compile_words(graph, engine, shared_store) if has_words(graph) else _compile_chain(graph, engine)
+    program = compile_words(graph, engine, shared_store) if has_words(graph) else _compile_chain(graph, engine)
+    levels = graph.inputs.levels
+    if levels is None:
+        return program
+    return replace(program, image=replace(program.image, levels=tuple(levels.tolist())))
 
 
 def _compile_chain(graph: ir.Graph, engine: Engine) -> Program:

@@ -16,9 +16,9 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from sw import ir
 from sw.command import Parser, run_command
 from sw.errors import CompileError
-from sw.files import npz_bytes, write_atomic
-from sw.frontend import import_module
-from sw.graph_file import save_graph
+from sw.files import write_atomic
+from sw.frontend.torch_import import import_module
+from sw.network_folder import write_network
 from sw.nn import ScoreHead
 from sw.nn.fixed import FixedPoint, fixed_point, set_fixed
 from sw.passes import lower
@@ -29,9 +29,6 @@ from sw.train.compact import half_weights
 from sw.train.recipes import Recipe
 
 __all__ = ["Comparison", "compare", "export", "main"]
-
-#: Test images, from the first on, that go with a graph for simulations.
-SAMPLE = 300
 
 # Of float64 maps that stay in the cache.
 _BATCH = 50
@@ -137,12 +134,9 @@ def export(path: Path | str, folder: Path | str, *, data_name: str | None = None
         "recipe": asdict(trained.recipe), "versions": dict(trained.versions),
         "checkpoint_sha256": hashlib.sha256(content).hexdigest(), **known,
     })
-    sample = dataset.test_images[:SAMPLE].permute(0, 2, 3, 1).numpy()
-    labels = dataset.test_labels[:SAMPLE].numpy().astype(np.uint8)
-    write_atomic(folder / "sample.npz", npz_bytes({"images": sample, "labels": labels}))
     if compact:
         write_atomic(folder / "checkpoint.safetensors", content)
-    save_graph(graph, folder)
+    write_network(graph, folder, dataset)
     return graph, comparison
 
 

@@ -4,14 +4,17 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["npz_bytes", "write_atomic"]
+from sw.errors import CompileError
+
+__all__ = ["npz_bytes", "read_npz", "write_atomic"]
 
 
 def write_atomic(path: Path | str, content: bytes | str) -> None:
@@ -44,3 +47,15 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
             with archive.open(member, "w") as stream:
                 np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
     return contents.getvalue()
+
+
+def read_npz(path: Path, error: type[CompileError], names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz file: those of ``names`` that it has, or all.
+
+    Raises ``error`` if it cannot be read, is damaged, or holds pickles.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in (archive.files if names is None else names) if name in archive}
+    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error):
+        raise error(f"{path} is not a whole .npz archive of arrays") from None

@@ -5,7 +5,7 @@ Bit 1 is +1 and bit 0 is -1; ``sign(0) = +1``. An n-bit unsigned ``u`` stands fo
 """
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["argmax_lowest", "bipolar", "bits_to_signs", "black", "planes", "quantise_pixels", "sign", "signs_to_bits"]
 
@@ -30,9 +30,12 @@ def black(bits: int) -> int:
     return 1 - (1 << bits)
 
 
-def quantise_pixels(pixels: NDArray, bits: int) -> NDArray[np.uint8]:
-    """8-bit pixels to their ``bits`` (1 to 8) most significant bits, unsigned."""
-    return (np.asarray(pixels, dtype=np.uint8) >> (8 - bits)).astype(np.uint8)
+def quantise_pixels(pixels: NDArray, bits: int, levels: ArrayLike | None = None) -> NDArray[np.uint8]:
+    """8-bit pixels to unsigned integers of ``bits`` (1 to 8) bits: their most significant ones, or what each of the
+    256 values is in ``levels``.
+    """
+    pixels = np.asarray(pixels, dtype=np.uint8)
+    return (pixels >> (8 - bits) if levels is None else np.asarray(levels)[pixels]).astype(np.uint8)
 
 
 def bipolar(unsigned: NDArray, bits: int) -> NDArray[np.int32]:

@@ -1,7 +1,7 @@
 """From weights and thresholds to memory words, in the order in which the engine reads them."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sw.folding import LayerPlan
 from sw.numerics import quantise_pixels, signs_to_bits
@@ -72,11 +72,11 @@ def pack_thresholds(plan: LayerPlan) -> NDArray[np.int32]:
     return padded.reshape(-1, engine.drain)
 
 
-def pack_image(image: NDArray[np.uint8], *, bits: int, flat: bool) -> bytes:
-    """An 8-bit image ``(H, W, C)`` as the bytes of the input stream.
+def pack_image(image: NDArray[np.uint8], *, bits: int, flat: bool, levels: ArrayLike | None = None) -> bytes:
+    """An 8-bit image ``(H, W, C)`` as the bytes of the input stream; ``levels`` are those of ``ir.Input``.
 
-    For an n-bit first convolution one byte a channel value (its n most significant bits, in the byte's low bits), row
-    by row, channels innermost; for a 1-bit vector eight values a byte, the first in the lowest bit.
+    For an n-bit first convolution one byte a channel value (its n bits, in the byte's low bits), row by row, channels
+    innermost; for a 1-bit vector eight values a byte, the first in the lowest bit.
     """
-    values = quantise_pixels(image, bits).reshape(-1)
+    values = quantise_pixels(image, bits, levels).reshape(-1)
     return np.packbits(values, bitorder="little").tobytes() if flat else values.tobytes()

@@ -32,7 +32,10 @@ SCHEMA = 2
 
 @dataclass(frozen=True)
 class ImageInput:
-    """What the input unit must do: the image's shape and bits and, unless ``flat``, the first layer's windows."""
+    """What the input unit must do: the image's shape and bits and, unless ``flat``, the first layer's windows.
+
+    ``levels`` are those of ``ir.Input``; whoever sends images applies them.
+    """
 
     shape: tuple[int, int, int]
     bits: int
@@ -42,6 +45,7 @@ class ImageInput:
     padding: int
     pool: int
     out_shape: tuple[int, int]
+    levels: tuple[int, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -55,7 +59,7 @@ class ImageInput:
 
     def pack(self, image: NDArray[np.uint8]) -> bytes:
         """The bytes of one 8-bit image ``(H, W, C)``."""
-        return pack_image(image, bits=self.bits, flat=self.flat)
+        return pack_image(image, bits=self.bits, flat=self.flat, levels=self.levels)
 
 
 @dataclass(frozen=True)
@@ -255,8 +259,8 @@ def load_program(folder: Path | str) -> Program:
 
 def _program(header: dict[str, Any], weights: NDArray[np.uint8], thresholds: NDArray[np.int32],
              store: NDArray[np.uint64] | None) -> Program:
-    image = {**header["image"], "shape": tuple(header["image"]["shape"]),
-             "out_shape": tuple(header["image"]["out_shape"])}
+    image: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in header["image"].items()}
     engine = Engine(**header["engine"])
     unit = header["words"]
     if unit is not None:

@@ -32,7 +32,8 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
     """Return what is known of ``program`` on ``board`` before synthesis, as a dictionary for JSON.
 
     ``clock_mhz`` is the constrained clock, ``accuracy`` the network's ``{"float", "integer", "images"}`` (fractions),
-    empty if it was not measured, and ``steps`` maps each step to its seconds.
+    without ``float`` if there was no such model, empty if it was not measured, and ``steps`` maps each step to its
+    seconds.
     """
     schedule, engine = program.schedule, program.engine
     frames_per_second = 1e6 * clock_mhz / schedule.cycles_per_frame
@@ -74,7 +75,8 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
             "block_rams": board.part.block_rams,
             "large_rams": board.part.large_rams,
         },
-        "accuracy": {key: accuracy[key] for key in ("float", "integer", "images")} if accuracy else None,
+        "accuracy": {
+            key: accuracy[key] for key in ("float", "integer", "images") if key in accuracy} if accuracy else None,
         "tools": tool_versions(),
         "steps": steps,
     }

@@ -19,7 +19,7 @@ from sw.compile import interface_of
 from sw.errors import ArtifactError, CompileError, UnsupportedLayerError
 from sw.export import compare
 from sw.files import write_atomic
-from sw.frontend import import_module
+from sw.frontend.torch_import import import_module
 from sw.passes import lower
 from sw.quantise import CALIBRATION_IMAGES, calibrate
 from sw.reference import run as run_reference

@@ -1,5 +1,1 @@
-"""From trained networks to graphs; the only part of the compiler that imports PyTorch."""
-
-from sw.frontend.torch_import import import_module
-
-__all__ = ["import_module"]
+"""From trained networks to graphs: one module for each form in which they come. Those of PyTorch import it."""

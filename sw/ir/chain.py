@@ -16,10 +16,15 @@ __all__ = ["BatchNorm", "Conv", "Input", "MaxPool", "Scores", "Sign", "Threshold
 
 @dataclass(frozen=True, eq=False)
 class Input(Node):
-    """Images ``(H, W, C)``; pixels ``u`` of ``bits`` bits enter as odd integers ``2u - (2**bits - 1)``."""
+    """Images ``(H, W, C)``; pixels ``u`` of ``bits`` bits enter as odd integers ``2u - (2**bits - 1)``.
+
+    ``u`` is an 8-bit pixel's highest bits, or ``levels[pixel]``: ``uint8 (256,)``, for networks whose training took
+    pixels otherwise.
+    """
 
     shape: Shape
     bits: int
+    levels: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -27,6 +32,11 @@ class Input(Node):
             raise CompileError(f"{self.name}: shape must be (H, W, C), all positive, not {self.shape!r}")
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
         self._integer("bits", 1, 8)
+        if self.levels is not None:
+            self._array("levels", np.uint8, 1)
+            if len(self.levels) != 256 or self.levels.max() >= 1 << self.bits:
+                raise CompileError(f"{self.name}: levels must be 256 integers from 0 to {(1 << self.bits) - 1}, not "
+                                   f"{len(self.levels)} up to {self.levels.max()}")
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The image's."""

@@ -24,7 +24,7 @@ def signs(positive: NDArray[np.bool_]) -> NDArray[np.int8]:
 
 
 def _input(node: ir.Input, bound: int, images: NDArray[np.uint8]) -> NDArray[Any]:
-    return bipolar(quantise_pixels(images, node.bits), node.bits).astype(np.float32)
+    return bipolar(quantise_pixels(images, node.bits, node.levels), node.bits).astype(np.float32)
 
 
 def _conv(node: ir.Conv, bound: int, x: NDArray[Any]) -> NDArray[Any]:

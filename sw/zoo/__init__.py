@@ -40,7 +40,9 @@ class ZooEntry:
 
     @property
     def accuracy(self) -> Mapping[str, Any]:
-        """``float`` and ``integer``, fractions of ``images`` test images; empty if it was never measured."""
+        """``integer``, and ``float`` where there was such a model: fractions of ``images`` test images. Empty if it was
+        never measured.
+        """
         return self.graph.metadata.get("accuracy", {})
 
     @property

@@ -16,6 +16,7 @@ import pytest
 from hw import host
 from hw.host import LinkError, classify, main, read_image
 from hw.protocol import ResultLayout, Status, decode_request, encode_reply, encode_request
+from sw import ir
 from sw.errors import CompileError, DataError
 from sw.reference import run
 
@@ -258,6 +259,18 @@ def test_main_json_of_a_file(device, capsys, tmp_path):
         "network": "tiny-cnn", "class": int(device.reference.classes[0]),
         "scores": device.reference.scores[0].tolist(),
     }
+
+
+def test_main_sends_the_levels_of_pixels(monkeypatch, tiny_cnn):
+    levels = [pixel * 3 % 4 for pixel in range(256)]
+    source = ir.Input("input", tiny_cnn.inputs.shape, tiny_cnn.inputs.bits, levels)
+    graph = tiny_cnn.replace(nodes=(source, *tiny_cnn.nodes[1:]))
+    images = np.random.default_rng(2).integers(0, 256, (1, *source.shape), dtype=np.uint8)
+    board = Device(lambda request: encode_reply(Status.OK, RESULT))
+    monkeypatch.setattr(host.zoo, "load", lambda name: SimpleNamespace(graph=graph, images=images, labels=[0]))
+    monkeypatch.setattr(host, "SerialTransport", lambda port, *, baud, timeout: board)
+    assert main(arguments("--sample", "0")) == 0
+    assert list(decode_request(board.request, images.size)) == [levels[pixel] for pixel in images.flatten()]
 
 
 def test_main_finds_a_difference(device, capsys):

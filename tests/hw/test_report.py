@@ -138,6 +138,13 @@ def test_page_without_accuracy_or_3x3_layers(build_sample, part):
     assert not re.search("Accuracy|test images|together reach|slowest path", words)
 
 
+def test_accuracy_of_integers_alone(schema, build_sample, part):
+    build_sample["accuracy"] = {"integer": 0.74, "images": 300}
+    assert is_valid(schema, build_sample)
+    words = Page(render_page(build_sample, FLOORPLAN, part)).words
+    assert "74.00 %" in words and "float" not in words
+
+
 def test_page_is_repeatable(build_sample, part):
     assert render_page(build_sample, FLOORPLAN, part) == render_page(build_sample, FLOORPLAN, part)
 

@@ -23,11 +23,15 @@ class Interpreter:
 
     def run(self, image):
         """Scores of an 8-bit image."""
-        self.image = image.astype(int) >> (8 - self.program.image.bits)
+        self.image = self._levels(image)
         scores = []
         for fields in descriptors(self.program):
             scores = self._layer(fields)
         return scores
+
+    def _levels(self, image):
+        unit = self.program.image
+        return image.astype(int) >> (8 - unit.bits) if unit.levels is None else np.array(unit.levels)[image]
 
     def _layer(self, f):
         engine, scores = self.engine, []
@@ -132,7 +136,7 @@ class WordInterpreter(Interpreter):
 
     def run(self, image):
         """Scores of an 8-bit image."""
-        self.image = image.astype(int) >> (8 - self.program.image.bits)
+        self.image = self._levels(image)
         self.position = 0
         for fields in descriptors(self.program):
             self._fetch()

@@ -18,16 +18,17 @@ def random_images(seed, shape, count=1):
 
 
 def random_cnn(seed, shape=(8, 8, 1), bits=8, channels=(4, 4), pools=(), classes=3, kernel=3, stride=1,
-               padding=1):
+               padding=1, levels=None):
     """Convolutions of ``channels`` outputs each, then fully connected scores, in lowered form.
 
     ``pools`` lists the convolutions (from 1) that a 2 x 2 max pool follows. ``kernel``, ``stride`` and
-    ``padding`` are integers, or one for each convolution. The first is padded with black, others with zero.
+    ``padding`` are integers, or one for each convolution. The first is padded with black, others with zero. ``levels``
+    are the input's.
     """
     random = np.random.default_rng(seed)
     kernels, strides, paddings = ([value] * len(channels) if isinstance(value, int) else list(value)
                                   for value in (kernel, stride, padding))
-    nodes = [ir.Input("input", shape, bits)]
+    nodes = [ir.Input("input", shape, bits, levels)]
     depth = shape[2]
     for index, count in enumerate(channels):
         weights = _weights(random, count, kernels[index], kernels[index], depth)

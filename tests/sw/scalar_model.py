@@ -98,7 +98,9 @@ def _at(source, y, x, c):
 
 
 def _pixel(node, source, y, x, c):
-    return 2 * (source[y][x][c] // 2 ** (8 - node.bits)) - (2**node.bits - 1)
+    pixel = source[y][x][c]
+    level = pixel // 2 ** (8 - node.bits) if node.levels is None else int(node.levels[pixel])
+    return 2 * level - (2**node.bits - 1)
 
 
 def _convolve(node, source, y, x, c):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sw import export, models, zoo
-from sw.frontend import import_module
+from sw.frontend.torch_import import import_module
 from sw.ir.graph import equal
 from sw.nn import WEIGHT_BINARIZERS, BinaryConv2d
 from sw.nn.fixed import FixedPoint, fixed_point

@@ -4,7 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from sw.files import npz_bytes, write_atomic
+from sw.errors import ArtifactError
+from sw.files import npz_bytes, read_npz, write_atomic
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff", "text \N{MULTIPLICATION SIGN}"])
@@ -43,3 +44,24 @@ def test_npz_bytes_are_read_by_numpy():
         for name, array in arrays.items():
             assert read[name].dtype == array.dtype
             assert np.array_equal(read[name], array)
+
+
+def test_read_npz(tmp_path):
+    path = tmp_path / "arrays.npz"
+    path.write_bytes(npz_bytes({"a": np.arange(3), "b": np.array(7)}))
+    assert {name: array.tolist() for name, array in read_npz(path, ArtifactError).items()} == {"a": [0, 1, 2], "b": 7}
+    assert list(read_npz(path, ArtifactError, ("b", "c"))) == ["b"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "pickled", "missing", "single array"])
+def test_read_npz_refuses(tmp_path, damage):
+    path = tmp_path / "arrays.npz"
+    if damage == "cut":
+        path.write_bytes(npz_bytes({"a": np.arange(300)})[:100])
+    elif damage == "pickled":
+        np.savez(path, a=np.array([{}], object))
+    elif damage == "single array":
+        with path.open("wb") as file:
+            np.save(file, np.arange(3))
+    with pytest.raises(ArtifactError, match=r"^.*arrays\.npz is not a whole \.npz archive of arrays$"):
+        read_npz(path, ArtifactError)

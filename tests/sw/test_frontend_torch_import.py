@@ -5,7 +5,7 @@ from torch import nn
 
 from sw import ir, models
 from sw.errors import ExportError, UnsupportedLayerError
-from sw.frontend import import_module
+from sw.frontend.torch_import import import_module
 from sw.nn import BinaryConv2d, BinaryLinear, PixelInput, ScoreHead, SignActivation
 from sw.passes import lower
 from sw.reference import run

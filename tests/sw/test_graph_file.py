@@ -15,8 +15,9 @@ METADATA = {"accuracy": {"float": 0.875, "integer": 0.875, "images": 10_000}, "d
 
 
 @pytest.mark.parametrize("graph", [
-    random_cnn(1, channels=(3, 5), pools=(1,)), random_mlp(2, sizes=((3, 3, 2), 5, 4), bits=4),
-    random_trained(3).replace(metadata=METADATA), random_residual(1)], ids=lambda graph: graph.name)
+    random_cnn(1, channels=(3, 5), pools=(1,)), random_cnn(4, bits=6, levels=np.arange(256) * 3 % 64),
+    random_mlp(2, sizes=((3, 3, 2), 5, 4), bits=4), random_trained(3).replace(metadata=METADATA), random_residual(1),
+], ids=lambda graph: graph.name)
 def test_save_load_save(graph, tmp_path):
     first = save_graph(graph, tmp_path / "first")
     loaded = load_graph(tmp_path / "first")
@@ -42,13 +43,15 @@ def test_every_kind_of_node_is_stored():
 
 
 def test_files_without_the_newer_fields_load(tmp_path):
-    """As they were written when convolutions had no groups and one bit of weights."""
+    """As they were written when convolutions had no groups and one bit of weights, and inputs no levels."""
     save_graph(random_cnn(1), tmp_path)
 
     def older(header):
         for fields in header["nodes"]:
             if fields["kind"] == "Conv":
                 del fields["groups"], fields["weight_bits"]
+            if fields["kind"] == "Input":
+                del fields["levels"]
 
     edit(tmp_path / "graph.json", older)
     assert ir.equal(load_graph(tmp_path), random_cnn(1))

@@ -61,6 +61,9 @@ def test_arrays_are_copied_and_read_only():
     (lambda: ir.Input("image", (28, 28), 8), r"image: shape must be \(H, W, C\), all positive, not \(28, 28\)"),
     (lambda: ir.Input("image", (28, 0, 1), 8), r"image: shape must be .*"),
     (lambda: ir.Input("image", (1, 1, 1), 9), "image: bits must be an integer from 1 to 8, not 9"),
+    (lambda: ir.Input("image", (1, 1, 1), 8, [0] * 255), "image: levels must be 256 .* to 255, not 255 up to 0"),
+    (lambda: ir.Input("image", (1, 1, 1), 3, [8] * 256), "image: levels .* from 0 to 7, not 256 up to 8"),
+    (lambda: ir.Input("image", (1, 1, 1), 8, [256] * 256), "image: levels must be finite numbers that uint8 .*"),
     (lambda: ir.Conv("conv", "image", np.zeros((1, 1, 1, 1))),
      "conv: weights must be -1 or \\+1; take the sign of the latent weights"),
     (lambda: ir.Conv("conv", "image", np.full((1, 1, 1, 1), 0.5)),
@@ -173,6 +176,6 @@ def test_binary_macs_by_hand():
 
 
 def test_the_ir_and_what_reads_it_need_no_torch():
-    modules = "sw.ir, sw.graph_file, sw.reference, sw.passes, sw.zoo"
+    modules = "sw.ir, sw.graph_file, sw.reference, sw.passes, sw.zoo, sw.frontend.bnn_pynq"
     code = f"import sys, {modules}; print(sorted({{'torch', 'amaranth', 'safetensors'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -8,7 +8,7 @@ from torch import nn
 
 from sw import models
 from sw.errors import CompileError
-from sw.frontend import import_module
+from sw.frontend.torch_import import import_module
 from sw.models import ModelError
 from sw.models.methods import METHOD_OPTIONS
 from sw.nn import (

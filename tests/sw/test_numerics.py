@@ -38,5 +38,10 @@ def test_pixels_keep_their_highest_bits(bits):
     assert quantise_pixels(pixels, bits).tolist() == wanted
 
 
+def test_pixels_take_their_levels():
+    levels = [pixel * 7 % 8 for pixel in range(256)]
+    assert quantise_pixels(np.arange(256), 3, levels).tolist() == levels
+
+
 def test_argmax_takes_the_lowest_index_of_a_tie():
     assert argmax_lowest(np.array([[1, 3, 3], [2, 2, 2], [-5, -9, -5]])).tolist() == [1, 0, 0]

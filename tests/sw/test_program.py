@@ -26,6 +26,7 @@ NETWORKS = {
                                   Engine(2, 5, 6)),
     "stride in the window": (random_cnn(5, (9, 9, 2), 3, (6, 4), stride=(2, 1)), Engine(3, 2, 6, 3)),
     "windows of black alone": (random_cnn(9, (5, 5, 1), 2, (4, 4), kernel=(1, 3), padding=(1, 0)), Engine(4, 2, 8)),
+    "levels": (random_cnn(10, (5, 6, 1), 3, (4, 4), levels=np.arange(256) * 5 % 8), Engine(4, 1, 8)),
     "one of all": (random_cnn(6, (4, 3, 1), 1, (2, 1), kernel=(3, 1), padding=0, classes=1), Engine(1, 1, 2)),
     "a step of a channel and none": (random_cnn(5, (4, 4, 1), 2, (4, 5)), Engine(4, 1, 16, 2)),
     "vector": (random_mlp(7, ((2, 3, 7), 12, 20, 5)), Engine(6, 1, 8, 2)),

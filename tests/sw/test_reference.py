@@ -12,6 +12,7 @@ GRAPHS = [
     random_cnn(2, shape=(7, 9, 2), bits=3, channels=(3, 5), pools=(1,), stride=(1, 2)),
     random_cnn(3, shape=(6, 6, 1), bits=1, channels=(4, 4, 2), pools=(2,), kernel=(3, 1, 2), padding=(1, 0, 1)),
     random_cnn(4, shape=(9, 4, 1), channels=(2,), kernel=(3,), stride=(2,), padding=(2,)),
+    random_cnn(8, bits=5, levels=np.arange(256) * 11 % 32),
     random_mlp(5),
     random_mlp(6, sizes=((4, 3, 2), 7, 5), bits=8),
 ]

@@ -1,7 +1,5 @@
 """Data sets in one NumPy archive of ``x_train``, ``y_train``, ``x_test`` and ``y_test``."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw.errors import DataError
+from sw.files import read_npz
 
 __all__ = ["read", "read_arrays"]
 
@@ -35,12 +34,8 @@ def read(path: Path, channels: int) -> list[NDArray[Any]]:
 
 def read_arrays(path: Path, keys: Sequence[str]) -> list[NDArray[Any]]:
     """The arrays ``keys`` of an ``.npz`` file. Raises ``DataError`` when it is damaged, pickled or lacks one."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [key for key in keys if key not in archive]
-            arrays = [] if missing else [archive[key] for key in keys]
-    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error):
-        raise DataError(f"{path} is not a whole .npz archive of arrays") from None
+    arrays = read_npz(path, DataError, keys)
+    missing = [key for key in keys if key not in arrays]
     if missing:
         raise DataError(f"{path} has no {', '.join(missing)}; it must hold {', '.join(keys)}")
-    return arrays
+    return [arrays[key] for key in keys]
