@@ -8,7 +8,7 @@ from tests.sw.networks import random_images
 from tests.sw.test_residual_program import NETWORKS
 
 #: Of each network in ``NETWORKS``, whether its store is shared with the words.
-SHARED = {"identity", "average and pad", "tiles", "slopes", "reduced sums, many classes"}
+SHARED = {"identity", "colours, one window buffer", "average and pad", "tiles", "slopes", "reduced sums, many classes"}
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -74,6 +74,13 @@ class LayerPlan:
         beyond = (layer.pool - 1) * layer.stride + layer.weights.shape[1]
         return beyond, (self.engine.columns - 1) * layer.step + beyond
 
+    def fetch(self, group: int) -> int:
+        """Input pixels that the input unit fetches for a column group: all that its windows touch for the first of a
+        row, for the others those that the group before did not.
+        """
+        rows, columns = self.patch
+        return rows * (self.engine.columns * self.layer.step if group else columns)
+
     def taps_y(self, row: int, dy: int) -> tuple[int, int]:
         """First kernel row inside the map, and how many, for pooled output row ``row`` and window row ``dy``."""
         return self._taps(row * self.layer.step + dy * self.layer.stride, 0, 0)
