@@ -140,28 +140,20 @@ class WindowInput(wiring.Component):
 
     def _store(self, m, *, room):
         """Receive frames into the image memory, a pixel of all channels in a word."""
-        m.submodules.receiver = receiver = FrameReceiver(beats=self.height * self.width * self.channels)
+        m.submodules.receiver = receiver = FrameReceiver(
+            beats=self.height * self.width * self.channels, word_beats=self.channels)
         m.submodules.memory = memory = SimpleDualPortMemory(
             width=self.channels * self.bits, depth=max(2, self.height * self.width))
         wiring.connect(m, wiring.flipped(self.i), receiver.i)
         m.d.comb += [self.error.eq(receiver.error), receiver.room.eq(room)]
 
-        channel = Signal(range(max(2, self.channels)))
-        address = Signal.like(memory.write_address)
         earlier = Signal((self.channels - 1) * self.bits)
         pixel = Cat(earlier, receiver.byte[:self.bits])
-        last_channel = channel == self.channels - 1
         with m.If(receiver.write):
-            m.d.sync += channel.eq(Mux(last_channel, 0, channel + 1))
-            if self.channels > 1:
-                m.d.sync += earlier.eq(pixel[self.bits:])
-            with m.If(last_channel):
-                m.d.sync += address.eq(address + 1)
-            with m.If(receiver.commit | (receiver.error != FrameError.NONE)):
-                m.d.sync += [channel.eq(0), address.eq(0)]
+            m.d.sync += earlier.eq(pixel[self.bits:])
         m.d.comb += [
-            memory.write_enable.eq(receiver.write & last_channel),
-            memory.write_address.eq(address),
+            memory.write_enable.eq(receiver.write & receiver.word_full),
+            memory.write_address.eq(receiver.word),
             memory.write_data.eq(pixel),
         ]
         return memory, receiver.commit
@@ -262,15 +254,17 @@ class WindowInput(wiring.Component):
         """Pack the windows' bits into the lanes: a word of them, at a position in the pool window."""
         step = self.stride * self.pool
         taps = list(product(range(self.kernel), range(self.kernel), range(self.channels)))
-        choice = self._delay(m, Cat(self.dy, self.dx, self.word))
+        places = list(product(range(self.words), range(self.pool), range(self.pool)))
+        choice = self._delay(m, Cat(*(control for control, values in (
+            (self.dx, self.pool), (self.dy, self.pool), (self.word, self.words)) if values > 1)))
         for column in range(self.columns):
             with m.Switch(choice):
-                for part, py, px in product(range(self.words), range(self.pool), range(self.pool)):
+                for number, (part, py, px) in enumerate(places):
                     lanes = [
                         planes[py * self.stride + ky, column * step + px * self.stride + kx, channel]
                         for ky, kx, channel in taps[part * self.lanes:(part + 1) * self.lanes]
                     ]
-                    with m.Case(py | px << 1 | part << 2):
+                    with m.Case(number):
                         m.d.comb += self.activations[column].eq(Cat(lanes))
 
     @staticmethod
