@@ -10,6 +10,7 @@ from amaranth.utils import bits_for
 from hw.axi_stream import AxiStreamSignature
 from hw.memory import SimpleDualPortMemory
 from hw.receiver import FrameError, FrameReceiver
+from sw.folding import window_patch
 
 __all__ = ["WindowInput"]
 
@@ -110,8 +111,7 @@ class WindowInput(wiring.Component):
     @property
     def patch(self):
         """Rows and columns of pixels that a group's windows touch."""
-        beyond = (self.pool - 1) * self.stride + self.kernel
-        return beyond, (self.columns - 1) * self.stride * self.pool + beyond
+        return window_patch(self.kernel, self.stride, self.pool, self.columns)
 
     @property
     def first_fetch(self):
