@@ -241,7 +241,7 @@ class Accelerator(wiring.Component):
         return WindowInput(
             height=height, width=width, channels=channels, bits=image.bits, kernel=image.kernel, stride=image.stride,
             padding=image.padding, pool=image.pool, out_height=image.out_shape[0], out_width=image.out_shape[1],
-            columns=engine.columns, lanes=engine.lanes)
+            columns=engine.columns, lanes=engine.lanes, buffers=engine.window_buffers)
 
     def _connect_input_unit(self, m, image, taps, layer_issued):
         if isinstance(image, VectorInput):

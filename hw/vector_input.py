@@ -1,6 +1,6 @@
 """Input unit for a vector of 1-bit values: the first layer is fully connected."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,8 +65,7 @@ class VectorInput(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        beats = -(-self.size // 8)
-        m.submodules.receiver = receiver = FrameReceiver(beats=beats)
+        m.submodules.receiver = receiver = FrameReceiver(beats=-(-self.size // 8), word_beats=self.lanes // 8)
         buffer = 1 << (max(2, self.words) - 1).bit_length()
         m.submodules.memory = memory = SimpleDualPortMemory(width=self.lanes, depth=2 * buffer)
         wiring.connect(m, wiring.flipped(self.i), receiver.i)
@@ -86,26 +85,17 @@ class VectorInput(wiring.Component):
             reading.eq(reading ^ self.release),
         ]
 
-        bytes_per_word = self.lanes // 8
-        part = Signal(range(max(2, bytes_per_word)))
-        word = Signal(range(max(2, self.words)))
+        word = receiver.word
         collected = Signal(self.lanes)
-        last_byte = receiver.index == beats - 1
-        word_full = (part == bytes_per_word - 1) | last_byte
-        frame_end = last_byte | receiver.commit | (receiver.error != FrameError.NONE)
         incoming = Signal(self.lanes)
-        with m.Switch(part):
-            for index in range(bytes_per_word):
+        with m.Switch(receiver.part):
+            for index in range(receiver.word_beats):
                 with m.Case(index):
                     m.d.comb += incoming.eq(Cat(collected[:8 * index], receiver.byte))
         with m.If(receiver.write):
-            m.d.sync += [
-                part.eq(Mux(word_full | frame_end, 0, part + 1)),
-                word.eq(Mux(frame_end, 0, word + word_full)),
-                collected.eq(incoming),
-            ]
+            m.d.sync += collected.eq(incoming)
         m.d.comb += [
-            memory.write_enable.eq(receiver.write & word_full),
+            memory.write_enable.eq(receiver.write & receiver.word_full),
             memory.write_address.eq(Cat(word, filling) if len(word) == (buffer - 1).bit_length()
                                     else word + filling * buffer),
             memory.write_data.eq(incoming),

@@ -1,12 +1,16 @@
 """Input unit for images of n-bit pixels: forms the first convolution's windows, a bit plane after the other."""
 
+from itertools import product
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from hw.axi_stream import AxiStreamSignature
 from hw.memory import SimpleDualPortMemory
 from hw.receiver import FrameError, FrameReceiver
+from sw.folding import window_patch
 
 __all__ = ["WindowInput"]
 
@@ -15,11 +19,17 @@ class WindowInput(wiring.Component):
     """Stores an image, and for each group of output pixels fetches the pixels that its windows touch.
 
     A whole window (kernel x kernel x channels) is packed into the lanes, so that the first layer is a 1 x 1
-    convolution over windows. While one group's pixels rotate through their bit planes, the next group's are fetched.
-    The padding is black (0). The image is released once its last pixel has been fetched.
+    convolution over windows. Pixels come column by column: the first group of a row of windows fetches all columns
+    that it touches, each further one only those that its predecessor did not. The padding is black (0); it is not
+    stored, but made on the way. The image is released once its last pixel has been fetched.
 
-    Latency: 2 cycles from a beat's controls to ``activations``. The first group is ready ``fetch_cycles`` + 2 cycles
-    after ``begin``, each further one ``fetch_cycles`` + 3 after the first beat of the group before it.
+    With two ``buffers`` a group's pixels are fetched while those of the group before it rotate through their bit
+    planes; with one, which is half the registers, a group waits for its fetch.
+
+    Latency: 2 cycles from a beat's controls to ``activations``. A fetch of n pixels (``first_fetch`` or
+    ``next_fetch``) has its group ``ready`` n + 1 cycles after its start, which is ``begin`` for the first group. For
+    any other it is the first beat of the group before it or, with one buffer, the first cycle with ``group_first``
+    after that group's last beat.
 
     Parameters
     ----------
@@ -30,6 +40,8 @@ class WindowInput(wiring.Component):
     out_height, out_width : int
         Of the first layer's map after its pool.
     columns, lanes : int
+    buffers : int
+        2 or 1, sets of registers for a group's pixels.
 
     Members
     -------
@@ -44,7 +56,7 @@ class WindowInput(wiring.Component):
     beat : In(1)
         A beat is issued, with the following controls.
     group_first : In(1)
-        It is the first of its group.
+        It is the first of its group; it waits for ``ready`` with this control.
     plane_last : In(1)
         The next beat takes the next bit plane.
     word : In(range(words))
@@ -52,10 +64,17 @@ class WindowInput(wiring.Component):
     dy, dx : In(1)
         Position in the pool window.
     activations : Out(ArrayLayout(lanes, columns))
+
+    Raises
+    ------
+    ValueError
+        If ``buffers`` is neither 1 nor 2.
     """
 
     def __init__(self, *, height, width, channels, bits, kernel, stride, padding, pool, out_height, out_width,
-                 columns, lanes):
+                 columns, lanes, buffers=2):
+        if buffers not in (1, 2):
+            raise ValueError(f"WindowInput buffers must be 1 or 2, not {buffers!r}")
         self.height = height
         self.width = width
         self.channels = channels
@@ -68,6 +87,7 @@ class WindowInput(wiring.Component):
         self.out_width = out_width
         self.columns = columns
         self.lanes = lanes
+        self.buffers = buffers
         super().__init__({
             "i": In(AxiStreamSignature(8, user_width=1)),
             "error": Out(FrameError),
@@ -91,24 +111,18 @@ class WindowInput(wiring.Component):
     @property
     def patch(self):
         """Rows and columns of pixels that a group's windows touch."""
-        beyond = (self.pool - 1) * self.stride + self.kernel
-        return beyond, (self.columns - 1) * self.stride * self.pool + beyond
+        return window_patch(self.kernel, self.stride, self.pool, self.columns)
 
     @property
-    def pitch(self):
-        """Pixels of a row in the image memory, padding included."""
-        return self.width + 2 * self.padding
-
-    @property
-    def depth(self):
-        """Pixels in the image memory, padding included."""
-        return self.pitch * (self.height + 2 * self.padding)
-
-    @property
-    def fetch_cycles(self):
-        """Pixels of a patch, one a cycle."""
+    def first_fetch(self):
+        """Pixels that are fetched for the first group of a row of windows, one a cycle."""
         rows, columns = self.patch
         return rows * columns
+
+    @property
+    def next_fetch(self):
+        """Pixels that are fetched for each further group."""
+        return self.patch[0] * self.columns * self.stride * self.pool
 
     def elaborate(self, platform):
         m = Module()
@@ -119,143 +133,145 @@ class WindowInput(wiring.Component):
         m.d.comb += self.available.eq(waiting)
         m.d.sync += [loaded.eq((loaded | commit) & ~released), waiting.eq((waiting | commit) & ~self.begin)]
 
-        take = Signal()
-        m.d.sync += take.eq(self.beat & self.group_first)
-        patch, full = self._fetch(m, memory, take, released)
-        m.d.comb += self.ready.eq(full & ~take)
-        self._hand_out(m, patch, take)
+        arriving, pixel = self._fetch(m, memory, released)
+        planes = self._hold(m, arriving, pixel)
+        self._hand_out(m, planes)
         return m
 
     def _store(self, m, *, room):
-        """Receive frames into the image memory, a pixel of all channels in a word.
-
-        The memory holds the padding too: its black pixels come with the bitstream and are never written.
-        """
-        m.submodules.receiver = receiver = FrameReceiver(beats=self.height * self.width * self.channels)
-        m.submodules.memory = memory = SimpleDualPortMemory(width=self.channels * self.bits, depth=self.depth)
+        """Receive frames into the image memory, a pixel of all channels in a word."""
+        m.submodules.receiver = receiver = FrameReceiver(
+            beats=self.height * self.width * self.channels, word_beats=self.channels)
+        m.submodules.memory = memory = SimpleDualPortMemory(
+            width=self.channels * self.bits, depth=max(2, self.height * self.width))
         wiring.connect(m, wiring.flipped(self.i), receiver.i)
         m.d.comb += [self.error.eq(receiver.error), receiver.room.eq(room)]
 
-        start = self.padding * self.pitch + self.padding
-        channel = Signal(range(max(2, self.channels)))
-        column = Signal(range(max(2, self.width)))
-        address = Signal.like(memory.write_address, init=start)
         earlier = Signal((self.channels - 1) * self.bits)
         pixel = Cat(earlier, receiver.byte[:self.bits])
-        last_channel = channel == self.channels - 1
-        last_column = column == self.width - 1
         with m.If(receiver.write):
-            m.d.sync += channel.eq(Mux(last_channel, 0, channel + 1))
-            if self.channels > 1:
-                m.d.sync += earlier.eq(pixel[self.bits:])
-            with m.If(last_channel):
-                m.d.sync += [
-                    column.eq(Mux(last_column, 0, column + 1)),
-                    address.eq(address + Mux(last_column, 1 + 2 * self.padding, 1)),
-                ]
-            with m.If(receiver.commit | (receiver.error != FrameError.NONE)):
-                m.d.sync += [channel.eq(0), column.eq(0), address.eq(start)]
+            m.d.sync += earlier.eq(pixel[self.bits:])
         m.d.comb += [
-            memory.write_enable.eq(receiver.write & last_channel),
-            memory.write_address.eq(address),
+            memory.write_enable.eq(receiver.write & receiver.word_full),
+            memory.write_address.eq(receiver.word),
             memory.write_data.eq(pixel),
         ]
         return memory, receiver.commit
+    def _fetch(self, m, memory, released):
+        """Read each group's pixels; return when one arrives, and the pixel.
 
-    def _fetch(self, m, memory, take, released):
-        """Read each group's patch of pixels into a shift register.
-
-        Pixels beyond the memory's rows are read for output columns that the map does not have; they are not used.
+        Where a row of groups ends beyond the map, what is fetched for output columns that it does not have is not used.
         """
         rows, columns = self.patch
         step = self.stride * self.pool
-        groups_x = -(-self.out_width // self.columns)
+        further = self.columns * step
+        across = columns + (-(-self.out_width // self.columns) - 1) * further  # columns of a row of groups
+        final = ((self.out_height - 1) * step + rows - 1 - self.padding) * self.width + across - 1 - self.padding
 
-        running = Signal()
-        more = Signal()
+        # Pixel (y, x) has the address y * width + x, wherever it lies; what comes before the image wraps around.
+        before = self.padding * (self.width + 1)
+        x_bits = bits_for(self.padding + max(across - self.padding, self.width) - 1)
+        address_bits = bits_for(before + max(final, self.height * self.width - 1))
+        first_x, first_address = -self.padding % (1 << x_bits), -before % (1 << address_bits)
+        x = Signal(x_bits, init=first_x)
+        address = Signal(address_bits, init=first_address)
         row = Signal(range(max(2, rows)))
-        column = Signal(range(max(2, columns)))
-        group_x = Signal(range(max(2, groups_x)))
-        group_y = Signal(range(max(2, self.out_height)))
-        address = Signal.like(memory.read_address)
-        last_column = column == columns - 1
+        left = Signal(range(max(2, columns, further)), init=columns - 1)  # columns to come for the group
         last_row = row == rows - 1
-        last_x = group_x == groups_x - 1
+        last = last_row & (left == 0)
+        band_end = x == (across - 1 - self.padding) % (1 << x_bits)
 
-        # From the last pixel of a patch row to the next row, of a patch to the next patch, of a band to the next band.
-        to_row = self.pitch - (columns - 1)
-        to_patch = step * self.columns - (rows - 1) * self.pitch - (columns - 1)
-        to_band = step * self.pitch - (groups_x - 1) * step * self.columns - (rows - 1) * self.pitch - (columns - 1)
-        move = Mux(~last_column, 1, Mux(~last_row, to_row, Mux(~last_x, to_patch, to_band)))
-        m.d.comb += memory.read_address.eq(address)
+        running, more, full = Signal(), Signal(), Signal()
+        taken = self.beat & self.group_first
+        start = taken if self.buffers == 2 else self.group_first & ~full & ~running
+        m.d.comb += [
+            memory.read_address.eq(address),
+            released.eq(running & last & (address == final)),
+            self.ready.eq(full),
+        ]
+        m.d.sync += [
+            more.eq(self.begin | (more & ~released)),
+            running.eq(self.begin | (start & more) | (running & ~last)),
+            full.eq((running & last) | (full & ~taken)),
+        ]
+        up = (rows - 1) * self.width
         with m.If(running):
-            m.d.sync += [address.eq(address + move), column.eq(Mux(last_column, 0, column + 1))]
-            with m.If(last_column):
-                m.d.sync += row.eq(Mux(last_row, 0, row + 1))
-            with m.If(last_column & last_row):
-                m.d.sync += [running.eq(0), group_x.eq(Mux(last_x, 0, group_x + 1))]
-                with m.If(last_x):
-                    m.d.sync += group_y.eq(group_y + 1)
-                    with m.If(group_y == self.out_height - 1):
-                        m.d.sync += more.eq(0)
-                        m.d.comb += released.eq(1)
-        with m.If(self.begin):
-            m.d.sync += [running.eq(1), more.eq(1), group_x.eq(0), group_y.eq(0), address.eq(0)]
-        with m.Elif(take & more):
-            m.d.sync += running.eq(1)
+            m.d.sync += [
+                row.eq(Mux(last_row, 0, row + 1)),
+                address.eq(address + Mux(
+                    ~last_row, self.width, Mux(band_end, step * self.width - (across - 1) - up, 1 - up))),
+            ]
+            with m.If(last_row):
+                m.d.sync += [
+                    x.eq(Mux(band_end, first_x, x + 1)),
+                    left.eq(Mux(left != 0, left - 1, Mux(band_end, columns, further) - 1)),
+                ]
+            with m.If(released):
+                m.d.sync += address.eq(first_address)
 
         arriving = Signal()
-        complete = Signal()
-        full = Signal()
-        m.d.sync += [
-            arriving.eq(running),
-            complete.eq(running & last_row & last_column),
-            full.eq((full & ~take) | complete),
-        ]
-        pixels = [
-            [Signal(self.channels * self.bits, name=f"fetched_{r}_{c}", reset_less=True) for c in range(columns)]
-            for r in range(rows)
-        ]
-        ordered = [pixel for line in pixels for pixel in line]
-        with m.If(arriving):
-            for here, after in zip(ordered, [*ordered[1:], memory.read_data], strict=True):
-                m.d.sync += here.eq(after)
-        return pixels, full
+        m.d.sync += arriving.eq(running)
+        pixel = Signal(self.channels * self.bits)
+        if not self.padding:
+            m.d.comb += pixel.eq(memory.read_data)
+        else:
+            inside = Signal()
+            m.d.sync += inside.eq((x < self.width) & (address < self.height * self.width))
+            m.d.comb += pixel.eq(Mux(inside, memory.read_data, 0))
+        return arriving, pixel
 
-    def _hand_out(self, m, fetched, take):
-        """Hold a group's pixels; their top bits are the current plane, and each plane's end rotates them by one."""
+    def _hold(self, m, arriving, pixel):
+        """Hold a group's pixels, column by column; each plane's end rotates them by a bit. Return their top bits:
+        those of the current plane, by row, column and channel.
+        """
         rows, columns = self.patch
-        controls = (self.plane_last & self.beat, self.word, self.dy, self.dx)
-        for _ in range(2):
-            delayed = [Signal(len(control)) for control in controls]
-            m.d.sync += [late.eq(control) for late, control in zip(delayed, controls, strict=True)]
-            controls = delayed
-        rotate, word, dy, dx = controls
+        held = self._pixels("held")
+        if self.buffers == 2:
+            fetched = self._pixels("fetched")
+            with m.If(arriving):
+                m.d.sync += Cat(fetched).eq(Cat(fetched[1:], pixel))
+            load = Signal()
+            m.d.sync += load.eq(self.beat & self.group_first)
+            following = fetched
+        else:
+            load, following = arriving, [*held[1:], pixel]
+        rotate = self._delay(m, self.beat & self.plane_last)
+        values = [word.word_select(channel, self.bits) for word in held for channel in range(self.channels)]
+        with m.If(load):
+            m.d.sync += Cat(held).eq(Cat(following))
+        with m.Elif(rotate):
+            m.d.sync += Cat(held).eq(Cat(value.rotate_left(1) for value in values))
+        places = product(range(columns), range(rows), range(self.channels))
+        return {(row, column, channel): value[-1]
+                for (column, row, channel), value in zip(places, values, strict=True)}
 
-        plane = {}
-        for r in range(rows):
-            for c in range(columns):
-                for channel in range(self.channels):
-                    held = Signal(self.bits, name=f"pixel_{r}_{c}_{channel}", reset_less=True)
-                    with m.If(take):
-                        m.d.sync += held.eq(fetched[r][c].word_select(channel, self.bits))
-                    with m.Elif(rotate):
-                        m.d.sync += held.eq(held.rotate_left(1))
-                    plane[r, c, channel] = held[-1]
+    def _pixels(self, name):
+        rows, columns = self.patch
+        return [Signal(self.channels * self.bits, name=f"{name}_{index}", reset_less=True)
+                for index in range(rows * columns)]
 
+    def _hand_out(self, m, planes):
+        """Pack the windows' bits into the lanes: a word of them, at a position in the pool window."""
         step = self.stride * self.pool
-        taps = [
-            (ky, kx, channel)
-            for ky in range(self.kernel) for kx in range(self.kernel) for channel in range(self.channels)
-        ]
+        taps = list(product(range(self.kernel), range(self.kernel), range(self.channels)))
+        places = list(product(range(self.words), range(self.pool), range(self.pool)))
+        choice = self._delay(m, Cat(*(control for control, values in (
+            (self.dx, self.pool), (self.dy, self.pool), (self.word, self.words)) if values > 1)))
         for column in range(self.columns):
-            with m.Switch(Cat(dy, dx, word)):
-                for part in range(self.words):
-                    for py in range(self.pool):
-                        for px in range(self.pool):
-                            lanes = [
-                                plane[py * self.stride + ky, column * step + px * self.stride + kx, channel]
-                                for ky, kx, channel in taps[part * self.lanes:(part + 1) * self.lanes]
-                            ]
-                            with m.Case(py | px << 1 | part << 2):
-                                m.d.comb += self.activations[column].eq(Cat(lanes))
+            with m.Switch(choice):
+                for number, (part, py, px) in enumerate(places):
+                    lanes = [
+                        planes[py * self.stride + ky, column * step + px * self.stride + kx, channel]
+                        for ky, kx, channel in taps[part * self.lanes:(part + 1) * self.lanes]
+                    ]
+                    with m.Case(number):
+                        m.d.comb += self.activations[column].eq(Cat(lanes))
+
+    @staticmethod
+    def _delay(m, value):
+        """A beat's control, two cycles later."""
+        for _ in range(2):
+            delayed = Signal(len(value))
+            m.d.sync += delayed.eq(value)
+            value = delayed
+        return value

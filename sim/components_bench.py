@@ -198,8 +198,9 @@ async def window(dut):
             await part.step()
         await part.step()
         part.drive(begin=1)
-        wait = model.fetch_cycles + 2
-        for group in range(WINDOW["out_height"] * -(-WINDOW["out_width"] // columns)):
+        groups_x = -(-WINDOW["out_width"] // columns)
+        wait = model.first_fetch + 1
+        for group in range(WINDOW["out_height"] * groups_x):
             top, left = divmod(group * columns, WINDOW["out_width"])
             expected = []
             for plane in reversed(range(bits)):
@@ -228,7 +229,8 @@ async def window(dut):
                     assert activations == expected[index - 2], (group, index)
                 await part.step()
             # Counted from the group's first beat, some cycles ago.
-            wait = model.fetch_cycles + 3 - (len(expected) + 2)
+            following = model.next_fetch if (group + 1) % groups_x else model.first_fetch
+            wait = following + 1 - (len(expected) + 2)
 
 
 @cocotb.test()

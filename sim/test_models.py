@@ -17,14 +17,17 @@ FRAMES = 9
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "changes", "shared"), [
-    ("repbnn", {"bits": 6}, True), ("ir-net", {}, True), ("ir-net", {"weights": "wsd"}, False), ("reactnet", {}, False),
-    ("ftbnn", {"groups": 2, "before": False, "shortcut": "average-pad"}, False),
+@pytest.mark.parametrize(("method", "changes", "shape", "window_buffers", "shared"), [
+    ("repbnn", {"bits": 6}, (28, 28, 1), 2, True), ("ir-net", {}, (28, 28, 1), 2, True),
+    ("ir-net", {"weights": "wsd"}, (28, 28, 1), 2, False), ("reactnet", {}, (28, 28, 1), 2, False),
+    ("ftbnn", {"groups": 2, "before": False, "shortcut": "average-pad"}, (28, 28, 1), 2, False),
+    ("recu", {}, (32, 32, 3), 1, True),
 ])
-def test_resnet20(method, changes, shared):
+def test_resnet20(method, changes, shape, window_buffers, shared):
     torch.manual_seed(3)
-    model = models.build("resnet20", method=method, stem_bits=1, **changes)
-    images = random_images(5, (28, 28, 1), 64)
+    height, width, channels = shape
+    model = models.build("resnet20", method=method, stem_bits=1, image=(channels, height, width), **changes)
+    images = random_images(5, shape, 64)
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     with torch.no_grad():
         for _ in range(20):  # batch norms take statistics; nothing learns
@@ -33,6 +36,6 @@ def test_resnet20(method, changes, shared):
             if parameter.ndim == 1:
                 parameter.add_(0.1 * torch.randn_like(parameter))
     calibrate(model.eval(), pixels)
-    graph = lower(import_integers(model, (28, 28, 1), f"resnet20-{method}"))
-    job = make_job(graph, Engine(8, 3, 16), images[:FRAMES], shared_store=shared)
+    graph = lower(import_integers(model, shape, f"resnet20-{method}"))
+    job = make_job(graph, Engine(8, 3, 16, window_buffers=window_buffers), images[:FRAMES], shared_store=shared)
     simulate(job, name="all", tests=".*")

@@ -18,6 +18,10 @@ SHAPES = {
                                               padding=(1, 2, 1), classes=10, levels=np.arange(256) * 7 % 4),
                                    Engine(4, 5, 8, 2)),
     "even columns": (random_cnn(15, (7, 7, 1), 1, (16, 16), kernel=(3, 1), padding=(1, 0)), Engine(16, 4, 16, 4)),
+    "colours, one window buffer": (random_cnn(17, (9, 11, 3), 8, (16, 10), pools=(1,), padding=(1, 0)),
+                                   Engine(8, 3, 16, 4, window_buffers=1)),
+    "one window buffer, stride": (random_cnn(18, (9, 8, 2), 3, (8, 8), stride=(2, 1), kernel=(2, 3), padding=(0, 1)),
+                                  Engine(4, 4, 8, 2, window_buffers=1)),
     "vectors": (random_mlp(16, (130, 40, 33, 10)), Engine(24, 1, 16, 8)),
 }
 

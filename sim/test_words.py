@@ -8,7 +8,10 @@ from tests.sw.networks import random_images
 from tests.sw.test_residual_program import NETWORKS
 
 #: Of each network in ``NETWORKS``, whether its store is shared with the words.
-SHARED = {"identity", "shuffle", "average and pad", "tiles", "slopes", "reduced sums, many classes"}
+SHARED = {
+    "identity", "shuffle", "colours, one window buffer", "average and pad", "tiles", "slopes",
+    "reduced sums, many classes",
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)

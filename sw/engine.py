@@ -14,6 +14,9 @@ class Engine:
     ``drain`` is the number of rows that leave the drain register in a cycle. It divides ``rows`` and ``lanes``,
     so that a cycle's bits never straddle two words of the feature memory.
 
+    ``window_buffers`` is the number of sets of registers for the pixels of an image's windows: with 2, those of the
+    next column group are fetched while one is computed; with 1, which takes half the registers, in between.
+
     Raises ``FitError`` for a shape that no engine can have.
     """
 
@@ -21,12 +24,14 @@ class Engine:
     columns: int
     lanes: int
     drain: int = 1
+    window_buffers: int = 2
 
     def __post_init__(self) -> None:
-        for name, most in (("rows", 256), ("columns", 16), ("lanes", 256), ("drain", 256)):
+        for name, most in (("rows", 256), ("columns", 16), ("lanes", 256), ("drain", 256),
+                           ("window_buffers", 2)):
             value = getattr(self, name)
             if not isinstance(value, int) or not 1 <= value <= most:
-                raise FitError(f"array {name} must be an integer from 1 to {most}, not {value!r}")
+                raise FitError(f"array {name.replace('_', ' ')} must be an integer from 1 to {most}, not {value!r}")
         if self.rows % self.drain or self.lanes % self.drain:
             raise FitError(
                 f"array drain {self.drain} must divide rows {self.rows} and lanes {self.lanes}; "

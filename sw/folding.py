@@ -7,12 +7,18 @@ from sw.engine import Engine
 from sw.errors import FitError
 from sw.layers import Layer
 
-__all__ = ["LayerPlan", "ceil_div", "drain_for", "plan_layer"]
+__all__ = ["LayerPlan", "ceil_div", "drain_for", "plan_layer", "window_patch"]
 
 
 def ceil_div(value: int, by: int) -> int:
     """The quotient, rounded up."""
     return -(-value // by)
+
+
+def window_patch(kernel: int, stride: int, pool: int, columns: int) -> tuple[int, int]:
+    """Rows and columns of input pixels that the windows of ``columns`` neighbouring (pooled) output pixels touch."""
+    beyond = (pool - 1) * stride + kernel
+    return beyond, (columns - 1) * stride * pool + beyond
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,14 @@ class LayerPlan:
     def patch(self) -> tuple[int, int]:
         """Rows and columns of input pixels that one column group's windows touch."""
         layer = self.layer
-        beyond = (layer.pool - 1) * layer.stride + layer.weights.shape[1]
-        return beyond, (self.engine.columns - 1) * layer.step + beyond
+        return window_patch(layer.weights.shape[1], layer.stride, layer.pool, self.engine.columns)
+
+    def fetch(self, group: int) -> int:
+        """Input pixels that the input unit fetches for a column group: all that its windows touch for the first of a
+        row, for the others those that the group before did not.
+        """
+        rows, columns = self.patch
+        return rows * (self.engine.columns * self.layer.step if group else columns)
 
     def taps_y(self, row: int, dy: int) -> tuple[int, int]:
         """First kernel row inside the map, and how many, for pooled output row ``row`` and window row ``dy``."""

@@ -27,7 +27,7 @@ from sw.word_unit import STORE_WIDTH, WordUnit
 
 __all__ = ["SCHEMA", "ImageInput", "MemoryUse", "Program", "load_program", "save_program", "score_bytes"]
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class Program:
             pixels = MemoryUse("input", "block", engine.lanes, 2 * buffer, 1, 2 * image.size)
         else:
             width = image.shape[2] * image.bits
-            depth = (image.shape[0] + 2 * image.padding) * (image.shape[1] + 2 * image.padding)
-            pixels = MemoryUse("input", "block", width, depth, 1, image.size * image.bits)
+            pixels = MemoryUse("input", "block", width, max(2, image.shape[0] * image.shape[1]), 1,
+                               image.size * image.bits)
         own = self._word_memories() if self.words is not None else (
             MemoryUse("weights", "block", weight_bits, len(self.weights), 1, weight_bits * len(self.weights)),
             MemoryUse("thresholds", "block", threshold_bits, len(self.thresholds), 1,

@@ -24,9 +24,8 @@ BEGIN_TO_BEAT = 4
 #: From a pass's last beat to the write that its first drained row can cause: address, memory, word register,
 #: matches, sum, drain register, bit, word.
 BEAT_TO_WRITE = 8
-#: From the image's begin to its first window, and from one group's first beat to the next window, beyond the fetch.
-FETCH_FIRST = 2
-FETCH_NEXT = 3
+#: From the start of a group's fetch to its windows, beyond a cycle a pixel.
+FETCH = 1
 #: From a score that is drained k-th to its result's first byte on the stream, after the pass's last beat.
 BEAT_TO_RESULT = 9
 #: From a transfer of the input stream to its byte in the input unit.
@@ -234,14 +233,12 @@ def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
     """
     layer = plan.layer
     window = layer.source == "window"
-    fetch = plan.patch[0] * plan.patch[1] if window else 0
-    ready = fetch + FETCH_FIRST if window else 0
+    ready = plan.fetch(0) + FETCH if window else 0
     if layer.source != "features":
         writes = [[] for _ in writes]  # beats that read the input unit need no feature memory
     blocked: deque[int] = deque()
     state = Issue(last=BEGIN_TO_BEAT - 1)
     pool = range(layer.pool)
-    taken = 0
     for row in range(layer.out_shape[0]):
         rows = [plan.taps_y(row, dy)[1] for dy in pool]
         for group_x in range(plan.groups_x):
@@ -252,10 +249,11 @@ def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
                         beats = layer.planes * rows[dy] * columns[dx] * plan.words
                         cycle = state.last + 1
                         if window and group_c == dy == dx == 0:
+                            if plan.engine.window_buffers == 1 and state.beats:
+                                ready = cycle + plan.fetch(group_x) + FETCH
                             state.input_stalls += max(0, ready - cycle)
                             cycle = max(cycle, ready)
-                            # The stage after the first beat takes the window, and the next fetch begins.
-                            state.release = (taken + 1 if taken else 0) + fetch + 1
+                            state.release = ready
                         busy = _after(blocked, cycle, beats - 1)
                         state.write_stalls += busy - cycle - (beats - 1)
                         drained = max(busy, state.last + steps) if state.beats else busy
@@ -263,8 +261,8 @@ def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
                         state.drain_stalls += drained - busy
                         state.write_stalls += last - drained
                         if window and group_c == dy == dx == 0:
-                            taken = cycle if beats > 1 else last
-                            ready = taken + fetch + FETCH_NEXT
+                            following = (group_x + 1) % plan.groups_x
+                            ready = (cycle if beats > 1 else last) + plan.fetch(following) + FETCH
                         state.last = last
                         state.beats += beats
                         if writes[group_c] and dy == dx == layer.pool - 1:

@@ -16,7 +16,7 @@ from sw.engine import Engine
 from .. import flow
 from ..board_top import BoardTop, board_pins
 from ..boards import find_board
-from ..estimate import logic_terms
+from ..estimate import logic_terms, window_cells
 
 __all__ = ["fit_coefficients", "main", "measure"]
 
@@ -48,7 +48,9 @@ ARRAYS = (
 
 
 def measure(network, board, rows, columns, lanes, drain):
-    """Synthesise one array and return its logic cells after packing, and its ``logic_terms``."""
+    """Synthesise one array and return its logic cells after packing, how many of them follow from ``logic_terms``, and
+    these.
+    """
     board = find_board(board)
     family = board.part.family
     program = compile_graph(zoo.load(network).graph, Engine(rows, columns, lanes, drain))
@@ -62,7 +64,7 @@ def measure(network, board, rows, columns, lanes, drain):
         (folder / f"design.{family.constraints}").write_text(pins)
         cells = flow.count_cells(folder, "design", board, log=log)
     (logic,) = (used for kind, (used, _) in cells.items() if family.cells.get(kind) == "logic_cells")
-    return logic, logic_terms(program)
+    return logic, logic - window_cells(program, family), logic_terms(program)
 
 
 def fit_coefficients(terms, cells):
@@ -76,10 +78,10 @@ def main():
     """Measure every array and print the tables."""
     measured = {}
     for array in ARRAYS:
-        cells, terms = measure(*array)
+        cells, fitted, terms = measure(*array)
         all_terms, all_cells = measured.setdefault(find_board(array[1]).part.family, ([], []))
         all_terms.append(terms)
-        all_cells.append(cells)
+        all_cells.append(fitted)
         print(f"    {(*array, cells)!r},".replace("'", '"'), flush=True)
     for family, (all_terms, all_cells) in measured.items():
         coefficients, errors = fit_coefficients(all_terms, all_cells)

@@ -1,6 +1,7 @@
 """From a graph with words to a program: blocks, their descriptors and records, memory sizes, and the schedule."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def compile_words(graph: ir.Graph, engine: Engine, shared: bool) -> Program:
     """Compile a lowered graph with words for an engine; see ``sw.compile.compile_graph``."""
     network = word_network(graph)
     if engine.drain != 1:
-        engine = Engine(engine.rows, engine.columns, engine.lanes)
+        engine = replace(engine, drain=1)
     folds = fold_network(network, engine, DEPTHS)
     form = constant_format(network, folds)
     blocks = [block for fold in folds for block in fold.blocks]

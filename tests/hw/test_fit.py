@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from itertools import product
 
 import pytest
 
@@ -27,16 +28,18 @@ def fits(program, board, share):
 
 
 def brute_force(graph, board, shapes):
-    """The least (cycles, logic cells) of all arrays of ``shapes`` that fit, every legal drain tried."""
+    """The least (cycles, logic cells) of all arrays of ``shapes`` that fit, with every legal drain and with one and two
+    window buffers.
+    """
     layers, found = chain_of_layers(graph), []
     for rows, columns, lanes in shapes:
         try:
             most = drain_for(layers, rows, columns, lanes)
         except FitError:
             continue
-        for drain in range(1, most + 1):
+        for drain, buffers in product(range(1, most + 1), (1, 2)):
             if rows % drain == 0 and lanes % drain == 0:
-                program = compile_graph(graph, Engine(rows, columns, lanes, drain))
+                program = compile_graph(graph, Engine(rows, columns, lanes, drain, buffers))
                 if fits(program, board, board.part.family.logic_share):
                     cycles = program.schedule.cycles_per_frame
                     found.append((cycles, estimate(program, board.part).logic_cells))
@@ -127,3 +130,11 @@ def test_too_few_logic_cells(middle_cnn):
 def test_shape_that_no_array_has(large_cnn, fixed, message):
     with pytest.raises(FitError, match=message.replace("conv1", r"conv\d")):
         choose_engine(large_cnn, BOARD, **fixed)
+
+
+@pytest.mark.parametrize(("beyond", "buffers"), [(0, 2), (-1, 1)])
+def test_window_buffers_as_there_is_room(beyond, buffers, middle_cnn):
+    needs = estimate(compile_graph(middle_cnn, Engine(8, 3, 16, 1)), BOARD.part)
+    part = dataclasses.replace(BOARD.part, logic_cells=needs.logic_cells + beyond)
+    engine = choose_engine(middle_cnn, dataclasses.replace(BOARD, part=part), rows=8, columns=3, lanes=16)
+    assert engine.window_buffers == buffers

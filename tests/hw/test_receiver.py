@@ -29,9 +29,10 @@ FRAMES = {
 
 
 @pytest.mark.parametrize("name", FRAMES)
-@pytest.mark.parametrize(("beats", "seed"), [(1, 1), (2, 2), (5, 3), (8, 4)])
+@pytest.mark.parametrize(("beats", "word_beats", "seed"), [
+    (1, 1, 1), (2, 1, 2), (5, 1, 3), (8, 2, 4), (7, 3, 5), (2, 4, 6)])
 @pytest.mark.parametrize(("gaps", "full"), [(0, 0), (0.5, 0), (0, 0.5), (0.4, 0.4)])
-def test_frames(name, beats, seed, gaps, full):
+def test_frames(name, beats, word_beats, seed, gaps, full):
     choose = random.Random(seed)
     frames = [(beats + difference, user) for difference, user in FRAMES[name] if beats + difference > 0]
     transfers = []
@@ -43,7 +44,7 @@ def test_frames(name, beats, seed, gaps, full):
             noise = user if last else choose.random() < 0.5
             written = index if index < beats else None
             transfers.append((last, noise, written, error if index == at else None, error is None and index == at))
-    dut = FrameReceiver(beats=beats)
+    dut = FrameReceiver(beats=beats, word_beats=word_beats)
 
     async def testbench(ctx):
         todo = list(transfers)
@@ -60,7 +61,9 @@ def test_frames(name, beats, seed, gaps, full):
                 todo.pop(0)
                 assert ctx.get(dut.write) == (index is not None)
                 if index is not None:
-                    assert (ctx.get(dut.byte), ctx.get(dut.index)) == (byte, index)
+                    word, part = divmod(index, word_beats)
+                    assert (ctx.get(dut.byte), ctx.get(dut.word), ctx.get(dut.part)) == (byte, word, part)
+                    assert ctx.get(dut.word_full) == (part == word_beats - 1 or index == beats - 1)
                 assert ctx.get(dut.commit) == commit
                 assert ctx.get(dut.error) == (error or FrameError.NONE)
             else:
@@ -78,3 +81,5 @@ def test_frames(name, beats, seed, gaps, full):
 def test_length_that_no_frame_has(beats):
     with pytest.raises(ValueError, match=rf"^FrameReceiver beats must be a positive integer, not {beats!r}$"):
         FrameReceiver(beats=beats)
+    with pytest.raises(ValueError, match=rf"^FrameReceiver word_beats must be a positive integer, not {beats!r}$"):
+        FrameReceiver(beats=8, word_beats=beats)

@@ -1,7 +1,7 @@
 """The window input against windows cut from the image: every plane, word and pool position, and when each is ready."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ class Shape:
     padding: int = 0
     pool: int = 1
     passes: int = 1
+    buffers: int = 2
 
     @property
     def out(self):
@@ -36,11 +37,11 @@ class Shape:
     def words(self):
         return -(-self.kernel**2 * self.image[2] // self.lanes)
 
-    @property
-    def fetch(self):
-        """Pixels that the windows of one group touch."""
+    def fetch(self, column):
+        """Pixels that are fetched for the group whose first pooled column is ``column``."""
         rows = (self.pool - 1) * self.stride + self.kernel
-        return rows * ((self.columns - 1) * self.stride * self.pool + rows)
+        step = self.stride * self.pool
+        return rows * (self.columns * step if column else (self.columns - 1) * step + rows)
 
     @property
     def groups(self):
@@ -53,7 +54,7 @@ class Shape:
         return WindowInput(
             height=height, width=width, channels=channels, bits=self.bits, kernel=self.kernel, stride=self.stride,
             padding=self.padding, pool=self.pool, out_height=self.out[0], out_width=self.out[1],
-            columns=self.columns, lanes=self.lanes)
+            columns=self.columns, lanes=self.lanes, buffers=self.buffers)
 
     def window(self, image, row, column, dy, dx, plane, word):
         """The word that one PE column gets."""
@@ -74,7 +75,13 @@ SHAPES = {
     "stride": Shape((7, 7, 1), 2, 3, 2, 10, stride=2, padding=2),
     "bytes": Shape((3, 6, 1), 8, 3, 3, 10),
     "stride and pool": Shape((9, 11, 1), 1, 2, 2, 4, stride=2, pool=2),
+    "pixels between windows": Shape((5, 9, 2), 3, 1, 2, 4, stride=2, passes=3),
+    "colours, black border": Shape((6, 8, 3), 8, 3, 3, 16, padding=1, passes=2),
+    "colours, wide border": Shape((4, 5, 3), 2, 3, 4, 16, padding=2, pool=2),
+    "colours, five columns": Shape((5, 11, 3), 3, 3, 5, 32, padding=1, stride=2),
+    "border on one group": Shape((4, 4, 2), 2, 3, 7, 20, padding=1),
 }
+BUFFERS = pytest.mark.parametrize("buffers", [2, 1])
 
 
 def image_of(shape, seed):
@@ -101,14 +108,20 @@ async def send(ctx, dut, values, *, user=0):
 
 
 async def compute(ctx, dut, shape, image, choose, *, alone=True):
-    """Begin on the image and take every beat of it, late at times; check words, and the cycles of ``ready``.
+    """Begin on the image and take every beat of it, late at times; check words, and ``ready`` in every cycle.
 
     ``alone``: no other image comes meanwhile, so ``tready`` shows when this one has been fetched.
     """
     groups = shape.groups
-    cycle, ready_at, pending = 0, shape.fetch + 2, {}
-    fetched_at = shape.fetch + 1 if len(groups) == 1 else None
-    ctx.set(dut.begin, 1)
+    cycle, pending = 0, {}
+    ready_at = fetched_at = None
+
+    def fetch(number):
+        """The next fetch starts in this cycle."""
+        nonlocal ready_at, fetched_at
+        if number < len(groups):
+            ready_at = cycle + shape.fetch(groups[number][1]) + 1
+            fetched_at = ready_at if number == len(groups) - 1 else None
 
     async def tick():
         nonlocal cycle
@@ -118,22 +131,24 @@ async def compute(ctx, dut, shape, image, choose, *, alone=True):
         ctx.set(dut.beat, 0)
         if alone:
             assert ctx.get(dut.i.tready) == (fetched_at is not None and cycle >= fetched_at)
+        assert ctx.get(dut.ready) == (ready_at is not None and cycle >= ready_at)
         for column, word in pending.pop(cycle, ()):
             assert ctx.get(dut.activations[column]) == word
 
+    ctx.set(dut.begin, 1)
+    fetch(0)
     for number, (row, first) in enumerate(groups):
-        while cycle < ready_at or choose.random() < 0.3:
-            assert ctx.get(dut.ready) == (cycle >= ready_at)
+        while choose.random() < 0.3:
             await tick()
-        assert ctx.get(dut.ready)
-        ready_at = cycle + shape.fetch + 3
-        if number == len(groups) - 2:
-            fetched_at = cycle + shape.fetch + 2
+        ctx.set(dut.group_first, 1)
+        if shape.buffers == 1 and number:
+            fetch(number)
+        while not ctx.get(dut.ready) or choose.random() < 0.3:
+            await tick()
         beats = [(dy, dx, plane, word) for _ in range(shape.passes) for dy in range(shape.pool)
                  for dx in range(shape.pool) for plane in range(shape.bits) for word in range(shape.words)]
         for index, (dy, dx, plane, word) in enumerate(beats):
             ctx.set(dut.beat, 1)
-            ctx.set(dut.group_first, index == 0)
             ctx.set(dut.plane_last, word == shape.words - 1)
             for port, value in ((dut.word, word), (dut.dy, dy), (dut.dx, dx)):
                 ctx.set(port, value)
@@ -141,12 +156,17 @@ async def compute(ctx, dut, shape, image, choose, *, alone=True):
                 (column, shape.window(image, row, first + column, dy, dx, plane, word))
                 for column in range(shape.columns) if first + column < shape.out[1]
             ]
+            if index == 0:
+                ready_at = None
+                if shape.buffers == 2:
+                    fetch(number + 1)
             await tick()
+            ctx.set(dut.group_first, 0)
             if choose.random() < 0.1:
                 await tick()
-    while pending or cycle < ready_at + 3:
-        assert not ctx.get(dut.ready)
+    for _ in range(shape.fetch(0) + 4):
         await tick()
+    assert not pending
 
 
 def simulate(dut, *testbenches):
@@ -157,11 +177,12 @@ def simulate(dut, *testbenches):
     simulator.run()
 
 
+@BUFFERS
 @pytest.mark.parametrize("name", SHAPES)
-def test_images(name):
-    shape = SHAPES[name]
+def test_images(name, buffers):
+    shape = replace(SHAPES[name], buffers=buffers)
     dut = shape.unit()
-    assert (dut.words, dut.fetch_cycles) == (shape.words, shape.fetch)
+    assert (dut.words, dut.first_fetch, dut.next_fetch) == (shape.words, shape.fetch(0), shape.fetch(1))
     choose = random.Random(7)
 
     async def testbench(ctx):
@@ -197,9 +218,10 @@ def test_dropped_image(name, extra, user, error):
     simulate(dut, testbench)
 
 
-@pytest.mark.parametrize("name", ["bytes", "one column", "two pixels"])
-def test_next_image_is_taken_while_the_last_is_computed(name):
-    shape = SHAPES[name]
+@BUFFERS
+@pytest.mark.parametrize("name", ["bytes", "one column", "two pixels", "colours, black border"])
+def test_next_image_is_taken_while_the_last_is_computed(name, buffers):
+    shape = replace(SHAPES[name], buffers=buffers)
     dut = shape.unit()
     images = [image_of(shape, seed) for seed in range(5, 8)]
 
@@ -215,3 +237,9 @@ def test_next_image_is_taken_while_the_last_is_computed(name):
             await compute(ctx, dut, shape, image, choose, alone=False)
 
     simulate(dut, sender, engine)
+
+
+@pytest.mark.parametrize("buffers", [0, 3])
+def test_buffers_that_there_are_not(buffers):
+    with pytest.raises(ValueError, match=f"^WindowInput buffers must be 1 or 2, not {buffers}$"):
+        replace(SHAPES["bytes"], buffers=buffers).unit()

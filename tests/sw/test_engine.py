@@ -5,7 +5,7 @@ import pytest
 from sw.engine import Engine
 from sw.errors import FitError
 
-LARGEST = {"rows": 256, "columns": 16, "lanes": 256, "drain": 256}
+LARGEST = {"rows": 256, "columns": 16, "lanes": 256, "drain": 256, "window_buffers": 2}
 
 
 @pytest.mark.parametrize(("shape", "synapses", "drain_steps", "text"), [
@@ -25,7 +25,8 @@ def test_value_that_no_engine_has(name, value):
     most = LARGEST[name]
     value = most + 1 if value == "most + 1" else value
     shape = {"rows": 8, "columns": 1, "lanes": 8, "drain": 1} | {name: value}
-    with pytest.raises(FitError, match=rf"^array {name} must be an integer from 1 to {most}, not {value!r}$"):
+    with pytest.raises(FitError, match=rf"^array {name.replace('_', ' ')} must be an integer from 1 to {most}, not "
+                                        rf"{value!r}$"):
         Engine(**shape)
 
 

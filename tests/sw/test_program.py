@@ -94,7 +94,7 @@ def test_words_of_the_memories():
 
 
 @pytest.mark.parametrize(("name", "sizes"), [
-    ("pools, masked columns", {"input": (4, 11 * 10, 1), "features": (8, 8 + 2, 3), "results": (16, 16, 1)}),
+    ("pools, masked columns", {"input": (4, 9 * 8, 1), "features": (8, 8 + 2, 3), "results": (16, 16, 1)}),
     ("vector", {"input": (8, 16, 1), "features": (8, 2 + 3, 1), "results": (16, 16, 1)}),
     ("scores only", {"input": (8, 8, 1), "features": (8, 2, 3), "results": (16, 8, 1)}),
 ])
@@ -152,8 +152,8 @@ DAMAGE = {
     "half an npz": (lambda folder: truncate(folder, "program.npz"), r"program.npz does not match the sha256"),
     "other hash": (lambda folder: change_header(folder, sha256="0" * 64), r"program.npz does not match the sha256"),
     "no hash": (lambda folder: change_header(folder, sha256="gone"), r"program.npz does not match the sha256"),
-    "other schema": (lambda folder: change_header(folder, schema=1), r"schema 1, this version reads 2"),
-    "no schema": (lambda folder: change_header(folder, schema="gone"), r"schema None, this version reads 2"),
+    "other schema": (lambda folder: change_header(folder, schema=1), r"schema 1, this version reads 3"),
+    "no schema": (lambda folder: change_header(folder, schema="gone"), r"schema None, this version reads 3"),
     "no classes": (lambda folder: change_header(folder, classes="gone"), r"lacks or misnames 'classes'"),
     "unknown timing": (lambda folder: change_header(folder, timing={"speed": 1}), r"lacks or misnames .*'speed'"),
 }

@@ -13,6 +13,8 @@ from tests.sw.word_networks import Unit, random_residual
 NETWORKS = {
     "identity": (random_residual(1), Engine(4, 3, 8)),
     "one column, colours": (random_residual(2, (6, 7, 3), 2, units=(Unit(8), Unit(8))), Engine(4, 1, 8)),
+    "colours, one window buffer": (random_residual(16, (8, 10, 3), 8, stem=16, units=(Unit(16), Unit(32, "average"))),
+                                   Engine(8, 3, 16, window_buffers=1)),
     "average and pad": (random_residual(3, units=(Unit(8), Unit(16, "average"), Unit(16)), classes=4), Engine(4, 3, 8)),
     "option A": (random_residual(4, (9, 8, 1), units=(Unit(16, "subsample"), Unit(16))), Engine(4, 3, 16)),
     "average and repeat": (

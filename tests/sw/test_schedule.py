@@ -40,6 +40,12 @@ NETWORKS = {
     "vector, scores only": (random_mlp(30, (40, 5)), Engine(4, 2, 8)),
     "vector, short passes": (random_mlp(31, (16, 24, 24, 3)), Engine(4, 1, 16, 4)),
     "slow input": (random_cnn(32, (12, 12, 3), 1, (2,), stride=2, padding=0), Engine(8, 5, 32, 8)),
+    "slow input, one window buffer": (
+        random_cnn(34, (9, 12, 3), 3, (8, 6), stride=(1, 2)), Engine(4, 5, 16, 2, window_buffers=1)),
+    "one window buffer, pool": (
+        random_cnn(35, (11, 13, 1), 2, (4, 3), pools=(1,)), Engine(8, 3, 16, 8, window_buffers=1)),
+    "one window buffer, passes of a beat": (
+        random_cnn(36, (7, 8, 1), 1, (4, 4), kernel=(1, 3), padding=0), Engine(4, 3, 8, 4, window_buffers=1)),
     "slow output": (random_mlp(33, (16, 100)), Engine(64, 1, 16, 16)),
 }
 
@@ -67,7 +73,9 @@ class Run:
 
 
 def passes_of(layer, engine):
-    """Beats of each pass in order, with whether it starts a group of windows and which steps of it write."""
+    """Beats of each pass in order, the column group whose windows it is the first to take (or ``None``), and which
+    steps of it write.
+    """
     groups = ceil(layer.weights.shape[0] / engine.rows)
     taps_words = ceil(layer.weights[0].size / engine.lanes)
     for row in range(layer.out_shape[0]):
@@ -90,7 +98,7 @@ def passes_of(layer, engine):
                             if whole or end:
                                 writing.append(step)
                                 bits = 0
-                    yield beats, channels == position == 0, writing
+                    yield beats, group if channels == position == 0 else None, writing
 
 
 def run_layer(layer, engine):
@@ -98,19 +106,27 @@ def run_layer(layer, engine):
     run = Run()
     window = layer.source == "window"
     patch = (layer.pool - 1) * layer.stride + max(layer.weights.shape[1:3])
-    fetch = patch * ((engine.columns - 1) * layer.step + patch)
+
+    def fetch(group):
+        """Pixels: of a row's first group all columns that its windows touch, of the next ones as many as lie on."""
+        return patch * (engine.columns * layer.step if group else (engine.columns - 1) * layer.step + patch)
+
     steps = engine.rows if layer.is_head else engine.rows // engine.drain
     writes = set()
-    ready = fetch + 2 if window else 0
-    run.image_read = fetch
+    ready = fetch(0) + 1 if window else 0
+    run.image_read = fetch(0)
     cycle, free = BEGIN_TO_ISSUE, 0
     todo = list(passes_of(layer, engine))
-    fetched, groups = 1, sum(starts for _, starts, _ in todo)
-    for beats, starts_group, writing in todo:
+    upcoming = [group for _, group, _ in todo if group is not None][1:]
+    for beats, group, writing in todo:
         for beat in range(beats):
+            starts_group = window and group is not None and beat == 0
+            if starts_group and engine.window_buffers == 1 and run.beats:
+                ready = cycle + fetch(group) + 1
+                run.image_read = cycle + fetch(group)
             while True:
                 causes = {
-                    "input": window and starts_group and beat == 0 and cycle < ready,
+                    "input": starts_group and cycle < ready,
                     "write": layer.source == "features" and cycle + 1 in writes,
                     "drain": beat == beats - 1 and cycle < free,
                 }
@@ -118,11 +134,10 @@ def run_layer(layer, engine):
                     break
                 run.stalls[" and ".join(cause for cause, waits in causes.items() if waits)] += 1
                 cycle += 1
-            if window and starts_group and beat == 0:
-                ready = cycle + fetch + 3
-                if fetched < groups:
-                    run.image_read = cycle + 1 + fetch
-                    fetched += 1
+            if starts_group and engine.window_buffers == 2 and upcoming:
+                following = upcoming.pop(0)
+                ready = cycle + fetch(following) + 1
+                run.image_read = cycle + fetch(following)
             run.beats += 1
             run.last = cycle
             cycle += 1
