@@ -12,6 +12,7 @@ from amaranth.back import rtlil
 
 from .families import ECP5, ICE40
 from .memory import PREPARE
+from .rom_mapping import map_roms
 from .tools import ToolError, ToolTimeout, run_tool
 
 __all__ = [
@@ -110,7 +111,7 @@ def synthesise(folder, name, part, *, log, multipliers=False):
     # A part without large RAM holds those memories in block RAM.
     no_large_ram = [] if part.large_rams else ['setattr -set ram_style "block" a:ram_style=huge']
     commands = [
-        f"read_rtlil {name}.il", *no_large_ram, PREPARE,
+        f"read_rtlil {name}.il", *no_large_ram, PREPARE, *map_roms(part.family),
         f"{_synthesis(part, wanted)} -top {name} -json {name}.json",
         f"tee -q -o {name}.stat.json stat -json",
     ]
@@ -129,7 +130,7 @@ def _synthesis(part, multipliers):
 def check_memories(netlist, needs, *, log):
     """Raise ``ToolError`` unless the netlist has the RAMs that ``needs`` (``MemoryNeed``) add up to.
 
-    Fewer mean that a memory became logic: a ROM that was simplified away, or a read that block RAM cannot do.
+    Fewer mean that a memory became logic: a fixed ROM that was simplified away, or a read that block RAM cannot do.
     """
     for kind, found in (("block_rams", netlist.block_rams), ("large_rams", netlist.large_rams)):
         wanted = sum(getattr(need, kind) for need in needs)
