@@ -11,7 +11,8 @@ from sw.errors import CompileError
 
 from ..boards import BOARDS
 from ..tools import ToolError
-from . import OptionError, Options, build, check
+from . import build, check
+from .plan import OptionError, Options
 
 EXAMPLES = """examples:
   python -m hw.build --board ice40                   the default network for the iCEBreaker
