@@ -6,7 +6,7 @@ from pathlib import Path
 from ..estimate import memory_needs
 from ..report.data import build_report
 from ..tools import ToolError
-from .plan import make_plan, plan_report
+from .plan import make_plan, output_folder, plan_report
 from .progress import Progress
 from .stages import pack_bitstream, publish, warn_of_first_call, write_hardware, write_report, write_verilog
 
@@ -39,7 +39,7 @@ def build(options, *, stream=None, verbose=False):
     """
     progress = Progress(BUILD_STEPS, stream, verbose=verbose)
     plan = make_plan(options, progress)
-    out = plan.folder(options)
+    out = output_folder(options, plan.board, plan.entry)
     logs = out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as folder:

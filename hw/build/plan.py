@@ -11,7 +11,9 @@ from ..fit import choose_engine
 from ..pll import achieved_mhz
 from ..report.data import check_report
 
-__all__ = ["OptionError", "Options", "Plan", "board_and_clock", "load_network", "make_plan", "plan_report"]
+__all__ = [
+    "OptionError", "Options", "Plan", "board_and_clock", "load_network", "make_plan", "output_folder", "plan_report",
+]
 
 
 class OptionError(ValueError):
@@ -46,10 +48,6 @@ class Plan:
     entry: object
     program: object
 
-    def folder(self, options):
-        """The output folder."""
-        return options.out or Path("build") / f"{self.board.name}-{self.entry.graph.name}"
-
 
 def board_and_clock(options):
     """Return the ``Board`` and the clock in MHz that its PLL makes. Raises ``OptionError``."""
@@ -68,6 +66,11 @@ def load_network(options, progress):
     """Return the ``sw.zoo.ZooEntry`` of the options' network. Raises ``sw.errors.CompileError``."""
     with progress.step("load network"):
         return zoo.load(zoo.default() if options.network is None else options.network)
+
+
+def output_folder(options, board, entry):
+    """Return the output folder of a network on a board."""
+    return options.out or Path("build") / f"{board.name}-{entry.graph.name}"
 
 
 def make_plan(options, progress):
