@@ -29,6 +29,9 @@ SEEDS_TRIED = 3
 #: Cells that Yosys makes of block RAM.
 BLOCK_RAM_CELLS = ("SB_RAM40_4K", "DP16KD", "PDPW16KD")
 
+#: Yosys keeps a copy of a library's cell for each set of parameters, contents of RAM among them. Nobody reads them.
+DELETE_LIBRARY_COPIES = "delete =A:blackbox =$paramod* %i"
+
 #: nextpnr's option for the file with its result.
 CONFIGURATION_OPTIONS = {ICE40: "--asc", ECP5: "--textcfg"}
 
@@ -112,7 +115,7 @@ def synthesise(folder, name, part, *, log, multipliers=False):
     no_large_ram = [] if part.large_rams else ['setattr -set ram_style "block" a:ram_style=huge']
     commands = [
         f"read_rtlil {name}.il", *no_large_ram, PREPARE, *map_roms(part.family),
-        f"{_synthesis(part, wanted)} -top {name} -json {name}.json",
+        f"{_synthesis(part, wanted)} -top {name}", DELETE_LIBRARY_COPIES, f"write_json {name}.json",
         f"tee -q -o {name}.stat.json stat -json",
     ]
     _run_yosys(commands, folder, log=log)
