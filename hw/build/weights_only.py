@@ -11,6 +11,7 @@ from sw.program import load_program
 from sw.structure import differences
 
 from ..patch import patch
+from ..ram_contents import CODECS
 from .plan import OptionError, Plan, board_and_clock, load_network, output_folder, plan_report
 from .progress import Progress
 from .stages import output_files, pack_bitstream, publish, write_hardware, write_report, write_verilog
@@ -44,6 +45,9 @@ def replace_weights(options, *, stream=None, verbose=False):
     """
     progress = Progress(WEIGHTS_STEPS, stream, verbose=verbose)
     board, _ = board_and_clock(options)
+    if board.part.family not in CODECS:
+        raise OptionError(f"--weights-only is for {' and '.join(family.name for family in CODECS)}, and board "
+                          f"{board.name} has a part of {board.part.family.name}; {REMEDY}")
     if options.seed is not None:
         raise OptionError("--seed is for place and route, which --weights-only leaves out; give one of them")
     entry = load_network(options, progress)

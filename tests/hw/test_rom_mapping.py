@@ -1,5 +1,7 @@
 """ROMs that are mapped first: their shape does not follow from their contents, and every bit is where it belongs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from amaranth import ClockDomain, Module, Signal
@@ -9,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from hw import flow
 from hw.boards import BOARDS
 from hw.memory import Rom
-from hw.rom_mapping import logic_of, rom_contents
+from hw.rom_mapping import logic_of, map_roms, rom_contents
 from hw.tools import ToolError
 
 WIDTH, DEPTH = 16, 100
@@ -90,6 +92,11 @@ def test_each_bit_of_a_rom(board, width, depth, columns, words, tmp_path):
         assert part.shape == (family.ram_bits,)
         np.testing.assert_array_equal(
             part.reshape(words, columns), expected[:, column * columns:(column + 1) * columns])
+
+
+def test_family_without_libraries():
+    family = dataclasses.replace(BOARDS["ice40"].part.family, ram_libraries=(), ram_maps=())
+    assert map_roms(family) == []
 
 
 def test_design_without_such_roms(tmp_path):

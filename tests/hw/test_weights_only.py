@@ -311,6 +311,13 @@ def test_another_version_of_the_generator(finished, tmp_path, capsys):
     assert contents(finished) == before
 
 
+def test_family_whose_files_are_not_known(finished, tmp_path, capsys, monkeypatch):
+    monkeypatch.delitem(CODECS, BOARDS["ice40"].part.family)
+    assert main(["--weights-only", "--network", str(tmp_path / "first"), "--out", str(finished)]) == 2
+    assert capsys.readouterr().err == ("hw.build: --weights-only is for ECP5, and board ice40 has a part of iCE40; "
+                                       "build it without --weights-only\n")
+
+
 def test_default_folder(finished, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["--weights-only", "--network", "first", "--rows", "5"]) == 2
