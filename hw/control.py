@@ -70,7 +70,7 @@ class LayerControl(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rom = rom = Rom(width=WORD_BITS, words=self.program)
+        m.submodules.rom = rom = Rom(width=WORD_BITS, words=self.program, fixed=True)
         counter = Signal.like(rom.address)
         index = Signal(range(self.format.words))
         reading = Signal()

@@ -21,6 +21,9 @@ class Family:
     ``cells`` maps nextpnr's kinds of cells to what reports call them. Of a part's logic cells ``logic_share`` can be
     planned with: the estimate's error must stay free, and what the tools need to place and route well. PEs of
     ``own_popcount_lanes`` and more count with ``own_popcount`` of ``hw.popcount``.
+
+    ``ram_libraries`` and ``ram_maps`` are Yosys's files with the shapes of block RAMs and with the cells that they
+    become, for ROMs whose contents can be replaced (``hw.rom_mapping``); none where that is not done.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Family:
     logic_share: float
     own_popcount: str
     own_popcount_lanes: int
+    ram_libraries: tuple[str, ...] = ()
+    ram_maps: tuple[str, ...] = ()
 
     def popcount(self, lanes):
         """The implementation of ``hw.popcount`` that takes the fewest cells for PEs of so many lanes."""
@@ -58,6 +63,7 @@ ICE40 = Family(
         "ICESTORM_DSP": "multipliers", "ICESTORM_PLL": "plls", "SB_GB": "global_buffers", "SB_IO": "pins",
     },
     logic_share=0.94, own_popcount="ice40", own_popcount_lanes=16,
+    ram_libraries=("+/ice40/brams.txt",), ram_maps=("+/ice40/brams_map.v",),
 )
 
 #: Nine bits and more include those that are for parity elsewhere. The cost is that of Yosys's library, brams_16kd.txt.
@@ -71,4 +77,5 @@ ECP5 = Family(
         "MULT18X18D": "multipliers", "EHXPLLL": "plls", "DCCA": "global_buffers", "TRELLIS_IO": "pins",
     },
     logic_share=0.8, own_popcount="ecp5", own_popcount_lanes=32,
+    ram_libraries=("+/lattice/brams_16kd.txt",), ram_maps=("+/lattice/brams_map_16kd.v",),
 )

@@ -12,6 +12,7 @@ from amaranth.back import rtlil
 
 from .families import ECP5, ICE40
 from .memory import PREPARE
+from .rom_mapping import map_roms
 from .tools import ToolError, ToolTimeout, run_tool
 
 __all__ = [
@@ -27,6 +28,9 @@ SEEDS_TRIED = 3
 
 #: Cells that Yosys makes of block RAM.
 BLOCK_RAM_CELLS = ("SB_RAM40_4K", "DP16KD", "PDPW16KD")
+
+#: Yosys keeps a copy of a library's cell for each set of parameters, contents of RAM among them. Nobody reads them.
+DELETE_LIBRARY_COPIES = "delete =A:blackbox =$paramod* %i"
 
 #: nextpnr's option for the file with its result.
 CONFIGURATION_OPTIONS = {ICE40: "--asc", ECP5: "--textcfg"}
@@ -110,8 +114,8 @@ def synthesise(folder, name, part, *, log, multipliers=False):
     # A part without large RAM holds those memories in block RAM.
     no_large_ram = [] if part.large_rams else ['setattr -set ram_style "block" a:ram_style=huge']
     commands = [
-        f"read_rtlil {name}.il", *no_large_ram, PREPARE,
-        f"{_synthesis(part, wanted)} -top {name} -json {name}.json",
+        f"read_rtlil {name}.il", *no_large_ram, PREPARE, *map_roms(part.family),
+        f"{_synthesis(part, wanted)} -top {name}", DELETE_LIBRARY_COPIES, f"write_json {name}.json",
         f"tee -q -o {name}.stat.json stat -json",
     ]
     _run_yosys(commands, folder, log=log)
@@ -129,7 +133,7 @@ def _synthesis(part, multipliers):
 def check_memories(netlist, needs, *, log):
     """Raise ``ToolError`` unless the netlist has the RAMs that ``needs`` (``MemoryNeed``) add up to.
 
-    Fewer mean that a memory became logic: a ROM that was simplified away, or a read that block RAM cannot do.
+    Fewer mean that a memory became logic: a fixed ROM that was simplified away, or a read that block RAM cannot do.
     """
     for kind, found in (("block_rams", netlist.block_rams), ("large_rams", netlist.large_rams)):
         wanted = sum(getattr(need, kind) for need in needs)

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["PREPARE", "Rom", "SimpleDualPortMemory", "SinglePortMemory"]
+__all__ = ["PREPARE", "REPLACEABLE", "Rom", "SimpleDualPortMemory", "SinglePortMemory"]
 
 #: Yosys commands to run right after ``read_rtlil``, for two things that Amaranth cannot say of a memory. No bitstream
 #: can initialise large single-port RAM, so the zeros that Amaranth gives every memory must go before such RAM can be
@@ -16,6 +16,9 @@ PREPARE = (
     "select -set buffers t:$memwr_v2 %m a:ram_style=block %m %i t:$memrd_v2 %i; "
     "setparam -set COLLISION_X_MASK 1'1 @buffers"
 )
+
+#: Attribute of a ROM whose contents nothing else in the design depends on: ``hw.rom_mapping``.
+REPLACEABLE = {"replaceable": 1}
 
 
 class Rom(wiring.Component):
@@ -29,6 +32,8 @@ class Rom(wiring.Component):
         Bits of a word, at least 1.
     words : sequence of int
         Contents, in order of address; at least one word.
+    fixed : bool
+        Whether synthesis may simplify the design for these contents. If not, others can be put into the bitstream.
 
     Members
     -------
@@ -43,7 +48,7 @@ class Rom(wiring.Component):
         If there are no words, or one does not fit the width.
     """
 
-    def __init__(self, *, width, words):
+    def __init__(self, *, width, words, fixed=False):
         words = list(words)
         if not words:
             raise ValueError("Rom words must not be empty")
@@ -52,6 +57,7 @@ class Rom(wiring.Component):
                 raise ValueError(f"Rom word {index} must be an unsigned {width}-bit integer, not {word!r}")
         self.width = width
         self.words = words
+        self.fixed = fixed
         super().__init__({
             "address": In(range(max(2, len(words)))),
             "enable": In(1, init=1),
@@ -61,7 +67,8 @@ class Rom(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         data = MemoryData(shape=unsigned(self.width), depth=max(2, len(self.words)), init=self.words)
-        m.submodules.memory = memory = Memory(data, attrs={"ram_style": "block"})
+        m.submodules.memory = memory = Memory(
+            data, attrs={"ram_style": "block"} | ({} if self.fixed else REPLACEABLE))
         port = memory.read_port()
         m.d.comb += [port.addr.eq(self.address), port.en.eq(self.enable), self.data.eq(port.data)]
         return m

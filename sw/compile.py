@@ -10,7 +10,7 @@ from sw.engine import Engine
 from sw.folding import LayerPlan, plan_layer
 from sw.layers import chain_of_layers
 from sw.pack import pack_thresholds, pack_weights, score_width, threshold_width
-from sw.program import ImageInput, Program, score_bytes
+from sw.program import ImageInput, Program, common_score_width, score_bytes
 from sw.residual.program import compile_words
 from sw.residual.reader import has_words, word_network
 from sw.residual.schedule import head_score_width
@@ -38,23 +38,28 @@ def interface_of(graph: ir.Graph) -> Interface:
     return Interface(layers[0].source == "flat", layers[-1].out_shape[2], 2)
 
 
-def compile_graph(graph: ir.Graph, engine: Engine, shared_store: bool = False) -> Program:
+def compile_graph(graph: ir.Graph, engine: Engine, shared_store: bool = False, least: Program | None = None) -> Program:
     """Compile a lowered graph for an engine.
 
     ``shared_store`` puts the weights of a network with words into the part's large RAMs, beside the words; they are
-    loaded at start. Otherwise, and in a network without words, they come with the bitstream.
+    loaded at start. Otherwise, and in a network without words, they come with the bitstream. Thresholds, scores and
+    constants get the narrowest fields that hold them, and those of ``least`` too if it is given: a network of the same
+    shape then often fits the same hardware.
 
     Raises ``UnsupportedLayerError`` for layers that no engine runs, and ``FitError`` if the engine's shape or the
     program's fields cannot hold the network.
     """
-    program = compile_words(graph, engine, shared_store) if has_words(graph) else _compile_chain(graph, engine)
+    if has_words(graph):
+        program = compile_words(graph, engine, shared_store, least)
+    else:
+        program = _compile_chain(graph, engine, least)
     levels = graph.inputs.levels
     if levels is None:
         return program
     return replace(program, image=replace(program.image, levels=tuple(levels.tolist())))
 
 
-def _compile_chain(graph: ir.Graph, engine: Engine) -> Program:
+def _compile_chain(graph: ir.Graph, engine: Engine, least: Program | None) -> Program:
     layers = chain_of_layers(graph)
     schedule = schedule_layers(layers, engine)
     plans = [plan_layer(layer, engine) for layer in layers]
@@ -81,7 +86,8 @@ def _compile_chain(graph: ir.Graph, engine: Engine) -> Program:
         ),
         descriptors=tuple(words), weights=np.concatenate([pack_weights(plan) for plan in plans]),
         thresholds=np.concatenate([pack_thresholds(plan) for plan in plans]),
-        threshold_width=threshold_width(plans), score_width=score_width(plans[-1]),
+        threshold_width=max(threshold_width(plans), 0 if least is None else least.threshold_width),
+        score_width=common_score_width(score_width(plans[-1]), least),
         sum_width=max(plan.sum_width for plan in plans),
         feature_depth=depth,
         strides=(1, 2) if any(layer.step == 2 for layer in layers if layer.source == "features") else (1,),

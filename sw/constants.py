@@ -54,6 +54,12 @@ class ConstantFormat:
         """Bits of the fields that are needed some cycles after the others, and wait in block RAM."""
         return self.threshold + self.before + self.positive + self.negative + self.after
 
+    def widened(self, other: "ConstantFormat") -> "ConstantFormat":
+        """The narrowest format whose fields hold what those of both do; this one if only one of them has slopes."""
+        if self.bends != other.bends:
+            return self
+        return ConstantFormat(**{name: max(getattr(self, name), getattr(other, name)) for name in _FIELDS})
+
     def place(self, name: str) -> tuple[int, int, bool]:
         """Offset, width and signedness of a field."""
         names = list(_FIELDS)

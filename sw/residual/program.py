@@ -10,7 +10,7 @@ from sw.descriptor import WORDS
 from sw.engine import Engine
 from sw.errors import FitError
 from sw.folding import ceil_div
-from sw.program import ImageInput, Program
+from sw.program import ImageInput, Program, common_score_width
 from sw.residual.blocks import Block, Depths, Fold, fold_network
 from sw.residual.layers import PooledLayer, WordNetwork
 from sw.residual.reader import word_network
@@ -36,13 +36,15 @@ FACTOR_BITS = 16
 LARGE_DEPTH, LARGE_WIDTH = 16384, 16
 
 
-def compile_words(graph: ir.Graph, engine: Engine, shared: bool) -> Program:
+def compile_words(graph: ir.Graph, engine: Engine, shared: bool, least: Program | None) -> Program:
     """Compile a lowered graph with words for an engine; see ``sw.compile.compile_graph``."""
     network = word_network(graph)
     if engine.drain != 1:
         engine = replace(engine, drain=1)
     folds = fold_network(network, engine, DEPTHS)
     form = constant_format(network, folds)
+    if least is not None and least.words is not None:
+        form = form.widened(least.words.constants)
     blocks = [block for fold in folds for block in fold.blocks]
     _check_image(folds[0])
     records = [block_record(network, folds, block, form) for block in blocks]
@@ -71,7 +73,7 @@ def compile_words(graph: ir.Graph, engine: Engine, shared: bool) -> Program:
             stride=conv.stride, padding=conv.padding, pool=1, out_shape=first.out_shape[:2]),
         descriptors=tuple(descriptors), weights=np.zeros((0, engine.rows * engine.lanes), np.uint8),
         thresholds=np.zeros((0, 1), np.int32), threshold_width=1,
-        score_width=head_score_width(network.head),
+        score_width=common_score_width(head_score_width(network.head), least),
         sum_width=max(block.plan.sum_width for block in blocks), feature_depth=feature_depth,
         strides=(1, 2) if any(layer.conv.stride == 2 for layer in layers[1:]) else (1,), pooling=False,
         classes=len(network.head.weights), layer_names=tuple(layer.name for layer in layers) + (network.head.name,),

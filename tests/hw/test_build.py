@@ -13,13 +13,15 @@ from types import SimpleNamespace
 import pytest
 from jschon import JSON, JSONSchema, create_catalog
 
-from hw import build as build_package
 from hw import flow
 from hw.boards import BOARDS
-from hw.build import BUILD_STEPS, CHECK_STEPS, FILES, Options, build, output_files
+from hw.build import BUILD_STEPS, CHECK_STEPS, build
 from hw.build.__main__ import main
+from hw.build.plan import Options
 from hw.build.progress import Progress
+from hw.build.stages import FILES, output_files
 from hw.tools import ToolError
+from sw import zoo as zoo_package
 from sw.errors import CompileError
 from sw.graph_file import save_graph
 from tests.sw.residuals import random_residual
@@ -43,7 +45,7 @@ def zoo(monkeypatch, tiny_cnn, tiny_mlp, huge_cnn, tmp_path):
         return entries[name]
 
     for name, value in {"names": lambda: tuple(entries), "default": lambda: "tiny-cnn", "load": load}.items():
-        monkeypatch.setattr(build_package.zoo, name, value)
+        monkeypatch.setattr(zoo_package, name, value)
     monkeypatch.chdir(tmp_path)
 
 

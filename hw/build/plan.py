@@ -1,0 +1,91 @@
+"""What is settled before any tool runs: board, clock, network, array and program."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sw import zoo
+from sw.compile import compile_graph
+
+from ..boards import find_board
+from ..fit import choose_engine
+from ..pll import achieved_mhz
+from ..report.data import check_report
+
+__all__ = [
+    "OptionError", "Options", "Plan", "board_and_clock", "load_network", "make_plan", "output_folder", "plan_report",
+]
+
+
+class OptionError(ValueError):
+    """An option that the build cannot use."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to build.
+
+    ``network`` is the name of a network of the zoo or a folder with one; ``None`` is the zoo's default. ``rows``,
+    ``columns`` and ``lanes`` fix the array as far as they are given. ``clock_mhz`` is the board's unless given,
+    ``seed`` place and route's first, 1 unless given, ``out`` a folder named after board and network.
+    """
+
+    board: str = "ice40"
+    network: str | None = None
+    rows: int | None = None
+    columns: int | None = None
+    lanes: int | None = None
+    clock_mhz: float | None = None
+    seed: int | None = None
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A ``Board``, its clock in MHz, a ``sw.zoo.ZooEntry`` and its ``Program``."""
+
+    board: object
+    clock_mhz: float
+    entry: object
+    program: object
+
+
+def board_and_clock(options):
+    """Return the ``Board`` and the clock in MHz that its PLL makes. Raises ``OptionError``."""
+    try:
+        board = find_board(options.board)
+        clock_mhz = achieved_mhz(
+            board.oscillator_mhz, board.clock_mhz if options.clock_mhz is None else options.clock_mhz,
+            board.part.family)
+        board.uart_divisor(clock_mhz)
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+    return board, clock_mhz
+
+
+def load_network(options, progress):
+    """Return the ``sw.zoo.ZooEntry`` of the options' network. Raises ``sw.errors.CompileError``."""
+    with progress.step("load network"):
+        return zoo.load(zoo.default() if options.network is None else options.network)
+
+
+def output_folder(options, board, entry):
+    """Return the output folder of a network on a board."""
+    return options.out or Path("build") / f"{board.name}-{entry.graph.name}"
+
+
+def make_plan(options, progress):
+    """Return the ``Plan``. Raises ``OptionError`` and ``sw.errors.CompileError`` for what cannot be built."""
+    board, clock_mhz = board_and_clock(options)
+    entry = load_network(options, progress)
+    with progress.step("choose array"):
+        engine = choose_engine(entry.graph, board, rows=options.rows, columns=options.columns, lanes=options.lanes)
+    with progress.step("compile program"):
+        program = compile_graph(entry.graph, engine, shared_store=board.flash is not None)
+    return Plan(board, clock_mhz, entry, program)
+
+
+def plan_report(plan, progress):
+    """Return what a check reports of a plan."""
+    return check_report(
+        plan.program, plan.board, clock_mhz=plan.clock_mhz, accuracy=plan.entry.accuracy,
+        steps=dict(progress.seconds))

