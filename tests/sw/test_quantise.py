@@ -8,7 +8,7 @@ import torch
 
 from sw import ir, models
 from sw.errors import CompileError
-from sw.frontend import import_module
+from sw.frontend.torch_import import import_module
 from sw.nn.blocks import ResidualUnit
 from sw.nn.conv_norm import ConvNorm
 from sw.nn.fixed import FixedPoint, fixed_point, set_fixed
