@@ -35,7 +35,7 @@ BUILDS = {
     "ice40": (lambda seed: random_cnn(seed, bits=2, channels=(8, 16), pools=(1,)),
               {"weights": (16, 256), "rom": (16, 256)}),
     "ulx3s-25f": (lambda seed: random_mlp(seed, sizes=((8, 8, 1), 16, 3)),
-                  {"weights": (36, 512), "rom": (18, 1024)}),
+                  {"weights": (36, 512), "rom": (9, 2048)}),
 }
 
 
@@ -92,7 +92,7 @@ def test_files_are_those_of_a_whole_build(builds):
     names = output_files(builds.family)
     same = {names[what] for what in ("bitstream", "textual_bitstream", "rtlil", "verilog", "pin_constraints",
                                      "verilog_of_the_accelerator_alone", "program", "program_contents")}
-    assert {name for name in second if second[name] == patched[name]} == same
+    assert {name for name in second if second[name] == patched[name]} >= same
     assert {name for name in first if first[name] == second[name]} == {names["pin_constraints"]}
     for what in ("netlist", "placed_netlist"):
         assert cells(builds.patched / names[what]) == cells(builds.second_folder / names[what])
@@ -191,17 +191,17 @@ def test_a_build_that_does_not_hold_what_it_says_is_left_alone(builds, tmp_path,
 
 @pytest.mark.slow
 def test_store_in_flash(tmp_path):
-    graphs = [random_residual(seed, (6, 6, 1), 4, units=(Unit(8), Unit(8))) for seed in (32, 33)]
+    graphs = [random_residual(seed, (6, 6, 1), 4, units=(Unit(16), Unit(16))) for seed in (32, 33)]
     first, second = (save(graph, tmp_path, name, 0.5) for graph, name in zip(graphs, ("first", "second")))
     out = tmp_path / "out"
-    options = Options(network=first, rows=4, columns=3, lanes=8, out=out)
+    options = Options(network=first, rows=4, columns=3, lanes=16, out=out)
     build(options)
     before = contents(out)
     report, _ = replace_weights(dataclasses.replace(options, network=second))
     after = contents(out)
     assert report["files"]["flash_image"] == "design.flash.bin"
     assert after["design.bin"] == before["design.bin"]
-    store = compile_graph(graphs[1], Engine(4, 3, 8), shared_store=True, least=load_program(out)).words.store_bytes()
+    store = compile_graph(graphs[1], Engine(4, 3, 16), shared_store=True, least=load_program(out)).words.store_bytes()
     assert store not in before["design.flash.bin"]
     assert after["design.flash.bin"][STORE_OFFSET:].startswith(store)
     assert after["design.flash.bin"] == flash_image(after["design.bin"], store)
