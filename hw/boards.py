@@ -53,7 +53,7 @@ class Board:
     what a design is constrained to unless the user says otherwise, ``baud`` the serial port's bits per second. ``rx``
     carries data from the host to the FPGA, ``tx`` back. ``leds`` are lit by 0 if ``leds_inverted``. ``button`` reads 0
     while pressed; ``None`` if there is none. ``flash`` can fill the part's large RAMs at start; ``None`` if it
-    has none.
+    has none. Pins are of 3.3 V but for those in ``low_voltage``, whose bank has 1.8 V.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Board:
     leds_inverted: bool
     button: str | None
     flash: FlashPins | None = None
+    low_voltage: tuple[str, ...] = ()
 
     def uart_divisor(self, clock_mhz):
         """Return the clock cycles of a bit on the serial line.

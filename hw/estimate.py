@@ -83,7 +83,7 @@ class Resources:
 
 
 def ram_count(width, depth, shape=BLOCK_RAM_SHAPE):
-    """RAMs of ``shape`` (width, depth) in which Yosys puts a memory of ``width`` bits x ``depth`` words.
+    """RAMs of ``shape`` (width, depth, ...) in which Yosys puts a memory of ``width`` bits x ``depth`` words.
 
     Words that lie a whole RAM's depth apart share a physical word, so only the total of their widths is rounded up.
     """
@@ -98,12 +98,12 @@ def block_ram_count(family, width, depth, *, written=False):
     """
     best = None
     for shape in family.ram_shapes:
-        unit = min(shape[0], family.ram_byte) if written else 1
+        unit = min(shape.width, family.ram_byte) if written else 1
         count = ram_count(-(-width // unit) * unit, depth, shape)
-        stacked = -(-depth // shape[1])
-        cost = family.ram_cost * count + (stacked - 1) * width / 2 + (stacked / 2 if written and stacked > 1 else 0)
+        stacked = -(-depth // shape.depth)
+        cost = shape.cost * count + (stacked - 1) * width / 2 + (stacked / 2 if written and stacked > 1 else 0)
         if best is None or cost < best[0]:
-            best = cost, count
+            best = cost, shape.blocks * count
     return best[1]
 
 

@@ -86,10 +86,10 @@ def _last_lines(log):
     return lines[-TAIL_LINES:] or ["(it printed nothing)"]
 
 
-def tool_versions():
-    """Version of each package that a build uses, by name; ``None`` for one that is not installed."""
+def tool_versions(tools):
+    """Version of each package that a build with ``tools`` uses, by name; ``None`` for one that is not installed."""
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for package in ("amaranth", *dict.fromkeys(PACKAGES.values())):
+    for package in ("amaranth", *dict.fromkeys(PACKAGES[tool] for tool in tools)):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

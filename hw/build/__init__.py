@@ -98,7 +98,7 @@ def _plan(options, progress):
         board = find_board(options.board)
         clock_mhz = achieved_mhz(
             board.oscillator_mhz, board.clock_mhz if options.clock_mhz is None else options.clock_mhz,
-            board.part.family)
+            board.part)
         board.uart_divisor(clock_mhz)
     except ValueError as error:
         raise OptionError(str(error)) from error
@@ -175,23 +175,21 @@ def _run_tools(plan, seed, folder, logs, progress):
         flow.check_memories(netlist, memory_needs(program, board.part), log=logs / "yosys.log")
     with progress.step("place and route"):
         _warn_of_first_call(family.nextpnr, progress)
-        pins = flow.pin_constraints(
-            board_pins(board, program), pull_ups=("rx", "button"), clock="clock", clock_mhz=board.oscillator_mhz,
-            family=family)
+        pins = flow.pin_constraints(board_pins(board, program), board, pull_ups=("rx", "button"))
         placement = flow.place_and_route(
             folder, "design", board, pins=pins, clock_mhz=plan.clock_mhz, seed=seed, log=logs / "nextpnr.log")
         for number, clock in placement.tried.items():
             progress.detail(f"seed {number}: {clock:.2f} MHz")
         _require_clock(placement, plan, logs / "nextpnr.log")
     with progress.step("pack bitstream"):
-        flow.pack(folder, "design", family, log=logs / Path(files["pack_log"]).name)
+        flow.pack(folder, "design", board, log=logs / Path(files["pack_log"]).name)
         if has_flash_store(program):
             files |= FLASH_IMAGE
             image = flash_image((folder / files["bitstream"]).read_bytes(), program.words.store_bytes())
             (folder / FLASH_IMAGE["flash_image"]).write_bytes(image)
     with progress.step("write report"):
         report = build_report(_report(plan, progress), placement, files=files, steps=dict(progress.seconds))
-        floorplan = read_floorplan(folder / "design.placed.json", folder / "design.json")
+        floorplan = read_floorplan(folder / "design.placed.json", folder / "design.json", family)
         (folder / "report.html").write_text(render_page(report, floorplan, board.part))
     report |= {"steps": dict(progress.seconds)}
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")

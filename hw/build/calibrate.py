@@ -57,12 +57,10 @@ def measure(network, board, rows, columns, lanes, drain):
         log = folder / "log"
         flow.write_rtlil(BoardTop(program, board), folder, "design")
         flow.synthesise(folder, "design", board.part, log=log, multipliers=program.words is not None)
-        pins = flow.pin_constraints(
-            board_pins(board, program), clock="clock", clock_mhz=board.oscillator_mhz, family=family)
+        pins = flow.pin_constraints(board_pins(board, program), board)
         (folder / f"design.{family.constraints}").write_text(pins)
         cells = flow.count_cells(folder, "design", board, log=log)
-    (logic,) = (used for kind, (used, _) in cells.items() if family.cells.get(kind) == "logic_cells")
-    return logic, logic_terms(program)
+    return cells["logic_cells"][0], logic_terms(program)
 
 
 def fit_coefficients(terms, cells):

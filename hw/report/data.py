@@ -6,16 +6,12 @@ A check gives what needs no synthesis; a build adds what the tools found.
 from dataclasses import asdict
 
 from ..estimate import estimate, memory_needs
-from ..families import ECP5, ICE40
 from ..protocol import encode_reply, encode_request
 from ..tools import tool_versions
 
 __all__ = ["SCHEMA_VERSION", "build_report", "check_report"]
 
 SCHEMA_VERSION = 1
-
-#: Key of each kind of cell, by nextpnr's name of it.
-CELL_KINDS = ICE40.cells | ECP5.cells
 
 #: Where a frame's cycles go, by the field of ``sw.schedule.LayerSchedule``.
 CYCLE_CAUSES = {
@@ -75,7 +71,7 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
             "large_rams": board.part.large_rams,
         },
         "accuracy": {key: accuracy[key] for key in ("float", "integer", "images")} if accuracy else None,
-        "tools": tool_versions(),
+        "tools": tool_versions(board.part.family.tools),
         "steps": steps,
     }
 
@@ -102,7 +98,6 @@ def build_report(check, placement, *, files, steps):
 
     ``files`` maps what a file is to its name in the output folder; ``steps`` maps each step to its seconds.
     """
-    cells = {CELL_KINDS[kind]: counts for kind, counts in placement.cells.items() if kind in CELL_KINDS}
     return check | {
         "kind": "build",
         "clock_mhz_estimate": placement.clock_mhz,
@@ -113,8 +108,8 @@ def build_report(check, placement, *, files, steps):
             for hop in placement.critical_path
         ],
         "cells": {
-            "used": {kind: used for kind, (used, _) in cells.items()},
-            "available": {kind: available for kind, (_, available) in cells.items()},
+            "used": {kind: used for kind, (used, _) in placement.cells.items()},
+            "available": {kind: available for kind, (_, available) in placement.cells.items()},
         },
         "files": files,
         "steps": steps,

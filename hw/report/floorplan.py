@@ -1,37 +1,17 @@
 """Where nextpnr put each cell, and to which block of the design the cell belongs."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["PlacedCell", "block_of", "read_floorplan"]
 
-#: nextpnr's kinds of cells that the floorplan shows, by what the datasheet calls them.
-KINDS = {
-    "ICESTORM_LC": "logic cell",
-    "ICESTORM_RAM": "block RAM",
-    "ICESTORM_SPRAM": "large RAM",
-    "ICESTORM_DSP": "multiplier",
-    "ICESTORM_PLL": "PLL",
-    "SB_IO": "pin",
-    "TRELLIS_COMB": "logic cell",
-    "DP16KD": "block RAM",
-    "MULT18X18D": "multiplier",
-    "EHXPLLL": "PLL",
-    "TRELLIS_IO": "pin",
-}
-
 #: The outputs that are carries.
 CARRIES = ("COUT", "FCO")
 
-#: A tile and a site in it: a kind and a number, or a letter first where the ECP5 has both or only the letter.
-SITE = re.compile(r"X(\d+)/Y(\d+)/(?:(?:SLICE|PIO)([A-D])(?:\.K)?|[A-Za-z0-9]+?_|[A-Za-z]+)(\d*|LL|LR|UL|UR)$")
-
-
 @dataclass(frozen=True)
 class PlacedCell:
-    """A cell of ``kind`` (a value of ``KINDS``) on site ``slot`` of tile ``(x, y)``; ``block`` names its owner."""
+    """A cell of ``kind`` (of a family's ``placed``) on site ``slot`` of tile ``(x, y)``; ``block`` names its owner."""
 
     kind: str
     block: str
@@ -40,28 +20,18 @@ class PlacedCell:
     slot: int
 
 
-def read_floorplan(placed, netlist):
-    """Return the ``PlacedCell`` of every cell in nextpnr's JSON at ``placed``, in its order.
+def read_floorplan(placed, netlist, family):
+    """Return the ``PlacedCell`` of every cell in nextpnr's JSON at ``placed``, in its order; of every site if several.
 
-    ``netlist`` is Yosys's JSON, which still knows the design's submodules.
+    ``netlist`` is Yosys's JSON, which still knows the design's submodules; the part is of ``family``.
     """
     (module,) = json.loads(Path(placed).read_text())["modules"].values()
     owners = _Owners(module["cells"], _submodules(json.loads(Path(netlist).read_text())))
-    cells = []
-    for name, cell in module["cells"].items():
-        site = SITE.match(cell["attributes"].get("NEXTPNR_BEL", ""))
-        if cell["type"] in KINDS and site is not None:
-            cells.append(PlacedCell(KINDS[cell["type"]], owners.block(name), *_place(site)))
-    return cells
-
-
-def _place(site):
-    """The x, y and slot of a match of ``SITE``."""
-    x, y, letter, number = site.groups()
-    number = int(number) if number.isdigit() else 0
-    # A slice has two logic cells, and each letter one pin.
-    cells = 2 if ".K" in site[0] else 1
-    return int(x), int(y), number if letter is None else cells * "ABCD".index(letter) + number
+    return [
+        PlacedCell(family.placed[cell["type"]], owners.block(name), *place)
+        for name, cell in module["cells"].items() if cell["type"] in family.placed
+        for place in family.sites(cell["attributes"].get("NEXTPNR_BEL", ""))
+    ]
 
 
 def _submodules(netlist):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hw.families import ECP5, ICE40
 from hw.report.floorplan import PlacedCell, block_of, read_floorplan
 
 SUBMODULES = {
@@ -29,7 +30,7 @@ def test_block_of(name, block):
     assert block_of(name, SUBMODULES) == block
 
 
-def read(folder, cells):
+def read(folder, cells, family=ICE40):
     """Read a floorplan of ``cells``: (name, type, site, has a register, {input: bit}, {output: bit})."""
     module = {"cells": {
         name: {
@@ -44,7 +45,7 @@ def read(folder, cells):
     (folder / "placed.json").write_text(json.dumps({"modules": {"design": module}}))
     modules = {"SB_LUT4": {"cells": {}}, "design": {"cells": scopes}}
     (folder / "netlist.json").write_text(json.dumps({"modules": modules}))
-    return read_floorplan(folder / "placed.json", folder / "netlist.json")
+    return read_floorplan(folder / "placed.json", folder / "netlist.json", family)
 
 
 def test_sites(tmp_path):
@@ -74,7 +75,7 @@ def test_sites_of_the_ecp5(tmp_path):
         ("clocking.pll", "EHXPLLL", "X2/Y49/EHXPLL_LL", False, {}, {}),
         ("rx$tr_io", "TRELLIS_IO", "X0/Y44/PIOB", False, {}, {}),
         ("$gbuf$clk", "DCCA", "X3/Y25/LDCC3", False, {}, {}),
-    ]) == [
+    ], ECP5) == [
         PlacedCell("logic cell", "link", 3, 17, 5),
         PlacedCell("block RAM", "accelerator.weights", 28, 25, 3),
         PlacedCell("multiplier", "accelerator.array", 6, 13, 1),
@@ -88,7 +89,7 @@ def test_a_sum_belongs_to_what_reads_it_and_not_to_the_rest_of_its_carries(tmp_p
         ("a$CCU2_COMB0", "TRELLIS_COMB", "X1/Y1/SLICEA.K0", False, {}, {"FCO": 1, "F": 2}),
         ("$nextpnr_CCU2C_0$CCU2_COMB0", "TRELLIS_COMB", "X1/Y1/SLICEA.K1", False, {"FCI": 1}, {"F": 3}),
         ("serial.link.byte_TRELLIS_FF_Q", "TRELLIS_FF", "X1/Y1/SLICEA.FF0", False, {"DI": 2}, {"Q": 4}),
-    ])
+    ], ECP5)
     assert [cell.block for cell in found] == ["link", "board"]
 
 

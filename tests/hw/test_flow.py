@@ -1,6 +1,7 @@
 """The tools' flow on a design of one ROM, one large memory and a counter."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from amaranth import Cat, ClockDomain, Module, Signal
@@ -49,9 +50,7 @@ SYNC_WORDS = {ICE40: b"\x7e\xaa\x99\x7e", ECP5: b"\xff\xff\xbd\xb3"}
 
 
 def pins(board):
-    return flow.pin_constraints(
-        {"clock": board.clock, "rx": board.rx, "tx": board.tx}, pull_ups=("rx",), clock="clock", clock_mhz=12,
-        family=board.part.family)
+    return flow.pin_constraints({"clock": board.clock, "rx": board.rx, "tx": board.tx}, board, pull_ups=("rx",))
 
 
 @pytest.mark.slow
@@ -59,25 +58,24 @@ def pins(board):
 def test_design_becomes_a_bitstream(name, tmp_path):
     board = BOARDS[name]
     family = board.part.family
-    kinds = {meaning: kind for kind, meaning in family.cells.items()}
     flow.write_rtlil(Tiny(), tmp_path, "design")
     netlist = flow.synthesise(tmp_path, "design", board.part, log=tmp_path / "yosys.log")
     flow.check_memories(netlist, NEEDS[name], log=tmp_path / "yosys.log")
     placement = flow.place_and_route(
         tmp_path, "design", board, pins=pins(board), clock_mhz=12, seed=5, log=tmp_path / "nextpnr.log")
-    flow.pack(tmp_path, "design", family, log=tmp_path / "pack.log")
+    flow.pack(tmp_path, "design", board, log=tmp_path / "pack.log")
 
     assert placement.meets_clock
     assert placement.tried == {5: placement.clock_mhz}
-    assert placement.cells[kinds["logic_cells"]][1] == board.part.logic_cells
-    assert placement.cells[kinds["block_rams"]] == (netlist.block_rams, board.part.block_rams)
-    assert placement.cells.get(kinds["multipliers"], (0, 0)) == (0, board.part.multipliers)
+    assert placement.cells["logic_cells"][1] == board.part.logic_cells
+    assert placement.cells["block_rams"] == (netlist.block_rams, board.part.block_rams)
+    assert placement.cells.get("multipliers", (0, 0)) == (0, board.part.multipliers)
     total = sum(hop.delay_ns for hop in placement.critical_path)
     assert total == pytest.approx(1e3 / placement.clock_mhz, rel=0.01)
     assert SYNC_WORDS[family] in (tmp_path / f"design.{family.bitstream}").read_bytes()[:64]
 
-    floorplan = read_floorplan(tmp_path / "design.placed.json", tmp_path / "design.json")
-    assert sum(cell.kind == "logic cell" for cell in floorplan) == placement.cells[kinds["logic_cells"]][0]
+    floorplan = read_floorplan(tmp_path / "design.placed.json", tmp_path / "design.json", family)
+    assert sum(cell.kind == "logic cell" for cell in floorplan) == placement.cells["logic_cells"][0]
     rams = [cell for cell in floorplan if cell.kind in ("block RAM", "large RAM")]
     assert {cell.block for cell in rams} == {"rom", "ram"}
     assert len({(cell.kind, cell.x, cell.y, cell.slot) for cell in floorplan}) == len(floorplan)
@@ -126,17 +124,13 @@ def test_memories_are_checked(cells, message):
         flow.check_memories(netlist, NEEDS["ice40"], log="yosys.log")
 
 
-def test_pin_constraints():
-    text = flow.pin_constraints({"clock": "35", "rx": "6"}, pull_ups=("rx", "button"), clock="clock", clock_mhz=12.0)
-    assert text == "set_io clock 35\nset_io -pullup yes rx 6\nset_frequency clock 12\n"
-
-
-def test_pin_constraints_of_the_ecp5():
-    text = flow.pin_constraints(
-        {"clock": "G2", "leds[0]": "B2", "rx": "M1"}, pull_ups=("rx",), clock="clock", clock_mhz=25.0, family=ECP5)
-    assert text.splitlines() == [
-        'LOCATE COMP "clock" SITE "G2";', 'IOBUF PORT "clock" IO_TYPE=LVCMOS33 PULLMODE=NONE;',
-        'LOCATE COMP "leds[0]" SITE "B2";', 'IOBUF PORT "leds[0]" IO_TYPE=LVCMOS33 PULLMODE=NONE;',
-        'LOCATE COMP "rx" SITE "M1";', 'IOBUF PORT "rx" IO_TYPE=LVCMOS33 PULLMODE=UP;',
-        'FREQUENCY PORT "clock" 25 MHZ;',
-    ]
+@pytest.mark.parametrize(("name", "text"), [
+    ("ice40", "set_io clock 35\nset_io -pullup yes rx 6\nset_frequency clock 12\n"),
+    ("ulx3s-25f", (
+        'LOCATE COMP "clock" SITE "35";\nIOBUF PORT "clock" IO_TYPE=LVCMOS33 PULLMODE=NONE;\n'
+        'LOCATE COMP "rx" SITE "6";\nIOBUF PORT "rx" IO_TYPE=LVCMOS18 PULLMODE=UP;\n'
+        'FREQUENCY PORT "clock" 25 MHZ;\n')),
+])
+def test_pin_constraints(name, text):
+    board = replace(BOARDS[name], low_voltage=("6",))
+    assert flow.pin_constraints({"clock": "35", "rx": "6"}, board, pull_ups=("rx", "button")) == text
