@@ -138,7 +138,7 @@ class BoardTop(wiring.Component):
     -------
     clock, rx : In(1)
     tx : Out(1)
-    leds : Out(number of lights)
+    leds : Out(number of lights), if the board has any
     button : In(1), if the board has one
     flash : Out(FlashSignature), if the program's store comes from there
 
@@ -165,9 +165,8 @@ class BoardTop(wiring.Component):
                              f"compile it with the store in block RAM")
         button = {} if board.button is None else {"button": In(1, init=1)}
         flash = {"flash": Out(FlashSignature())} if has_flash_store(program) else {}
-        super().__init__({
-            "clock": In(1), "rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(len(board.leds)), **button, **flash,
-        })
+        leds = {"leds": Out(len(board.leds))} if board.leds else {}
+        super().__init__({"clock": In(1), "rx": In(1, init=1), "tx": Out(1, init=1), **leds, **button, **flash})
 
     @property
     def clock_mhz(self):
@@ -193,8 +192,9 @@ class BoardTop(wiring.Component):
             clocking.pressed.eq(0 if self.board.button is None else ~self.button),
             serial.rx.eq(self.rx),
             self.tx.eq(serial.tx),
-            self.leds.eq(~lights if self.board.leds_inverted else lights),
         ]
+        if self.board.leds:
+            m.d.comb += self.leds.eq(~lights if self.board.leds_inverted else lights)
         return m
 
 

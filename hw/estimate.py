@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .boards import LARGE_RAM_SHAPE
-from .families import ECP5, ICE40
+from .families import ECP5, GATEMATE, GOWIN, ICE40
 
 __all__ = [
     "CALIBRATION", "ERROR", "MemoryNeed", "Resources", "block_ram_count", "estimate", "logic_terms", "memory_needs",
@@ -42,6 +42,8 @@ CALIBRATION = (
 COEFFICIENTS = {
     ICE40: (668.28, 788.70, 1.469, 3.794, 10.452, 5.574),
     ECP5: (524.20, 546.72, 2.228, 4.021, 7.816, 4.568),
+    GOWIN: (524.20, 546.72, 2.228, 4.021, 7.816, 4.568),
+    GATEMATE: (924.20, 946.72, 4.228, 6.021, 9.816, 6.568),
 }
 
 #: No build of ``CALIBRATION`` is further from the formula than this share of its logic cells. Fitted to all but one of

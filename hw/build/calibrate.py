@@ -44,6 +44,20 @@ ARRAYS = (
     ("cnn-fashion", "ulx3s-25f", 12, 7, 48, 2),
     ("mlp-fashion", "ulx3s-25f", 16, 1, 24, 4),
     ("mlp-fashion", "ulx3s-25f", 64, 1, 16, 4),
+    ("cnn-fashion", "tang-nano-9k", 8, 3, 16, 2),
+    ("cnn-fashion", "tang-nano-20k", 12, 3, 48, 2),
+    ("cnn-fashion", "tang-nano-20k", 16, 1, 64, 2),
+    ("cnn-fashion", "tang-nano-20k", 16, 5, 32, 2),
+    ("cnn-fashion", "tang-nano-20k", 48, 3, 16, 4),
+    ("mlp-fashion", "tang-nano-9k", 16, 1, 24, 4),
+    ("mlp-fashion", "tang-nano-20k", 64, 1, 16, 4),
+    ("cnn-fashion", "gatemate-evb", 8, 3, 16, 2),
+    ("cnn-fashion", "gatemate-evb", 12, 3, 48, 2),
+    ("cnn-fashion", "gatemate-evb", 16, 1, 64, 2),
+    ("cnn-fashion", "gatemate-evb", 16, 5, 32, 2),
+    ("cnn-fashion", "gatemate-evb", 48, 3, 16, 4),
+    ("mlp-fashion", "gatemate-evb", 16, 1, 24, 4),
+    ("mlp-fashion", "gatemate-evb", 64, 1, 16, 4),
 )
 
 

@@ -60,5 +60,5 @@ ECP5 = Family(
         "TRELLIS_COMB": "logic cell", "DP16KD": "block RAM", "MULT18X18D": "multiplier", "EHXPLLL": "PLL",
         "TRELLIS_IO": "pin",
     },
-    sites=_sites, logic_share=0.8,
+    sites=_sites, anonymous=("TRELLIS_COMB",), logic_share=0.8,
 )

@@ -42,10 +42,12 @@ class Family:
 
     ``cells`` maps the kinds of cells in nextpnr's report to what reports call them, where several kinds may share a
     site; ``placed`` maps those in its netlist to what the datasheet calls them, and ``sites(bel)`` gives the place of
-    one as ``(x, y, slot)``, once for each logic cell that it takes. Of a part's logic cells ``logic_share`` can be
+    one as ``(x, y, slot)``, once for each logic cell that it takes. Cells whose kind begins like one of ``anonymous``
+    lose their names in synthesis. Of a part's logic cells ``logic_share`` can be
     planned with: the estimate's error must stay free, and what the tools need to place and route well.
 
-    ``note`` says what a reader of the clock's estimate has to know; empty if it is like any other.
+    The clock's estimate must be ``clock_margin`` times the clock, and ``note`` says what its reader has to know; empty
+    if it is like any other.
     """
 
     name: str
@@ -72,7 +74,9 @@ class Family:
     cells: dict[str, str]
     placed: dict[str, str]
     sites: Callable
+    anonymous: tuple[str, ...]
     logic_share: float
+    clock_margin: float = 1.0
     note: str = ""
 
     @property

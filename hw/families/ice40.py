@@ -40,5 +40,5 @@ ICE40 = Family(
         "ICESTORM_LC": "logic cell", "ICESTORM_RAM": "block RAM", "ICESTORM_SPRAM": "large RAM",
         "ICESTORM_DSP": "multiplier", "ICESTORM_PLL": "PLL", "SB_IO": "pin",
     },
-    sites=numbered_site, logic_share=0.94,
+    sites=numbered_site, anonymous=("ICESTORM_LC",), logic_share=0.94,
 )

@@ -50,6 +50,8 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
         "array_utilisation": schedule.utilisation,
         "array_utilisation_3x3": schedule.utilisation_3x3,
         "clock_mhz_constraint": clock_mhz,
+        "clock_margin": board.part.family.clock_margin,
+        "clock_note": board.part.family.note,
         "frames_per_second": frames_per_second,
         "latency_us": schedule.latency_cycles / clock_mhz,
         "link": {

@@ -26,7 +26,8 @@ def read_floorplan(placed, netlist, family):
     ``netlist`` is Yosys's JSON, which still knows the design's submodules; the part is of ``family``.
     """
     (module,) = json.loads(Path(placed).read_text())["modules"].values()
-    owners = _Owners(module["cells"], _submodules(json.loads(Path(netlist).read_text())))
+    owners = _Owners(module["cells"], _submodules(json.loads(Path(netlist).read_text())),
+                     family.anonymous)
     return [
         PlacedCell(family.placed[cell["type"]], owners.block(name), *place)
         for name, cell in module["cells"].items() if cell["type"] in family.placed
@@ -64,7 +65,8 @@ class _Owners:
     A register keeps its name through synthesis, a lookup table does not: it belongs to the block of what it feeds.
     """
 
-    def __init__(self, cells, submodules):
+    def __init__(self, cells, submodules, anonymous):
+        self._anonymous = anonymous
         self._cells = cells
         self._submodules = submodules
         self._blocks = {}
@@ -81,7 +83,7 @@ class _Owners:
             chain.append(name)
             readers = [reader for bit in _bits(cell, "output") for reader in self._readers.get(bit, ())]
             following = next((reader for reader in readers if reader not in chain), None)
-            if _keeps_its_name(cell) or following is None:
+            if self._keeps_its_name(cell) or following is None:
                 self._blocks[name] = block_of(name, self._submodules)
             else:
                 name = following
@@ -89,11 +91,10 @@ class _Owners:
             self._blocks[cell] = self._blocks[name]
         return self._blocks[name]
 
-
-def _keeps_its_name(cell):
-    if cell["type"] == "ICESTORM_LC":
-        return int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
-    return cell["type"] != "TRELLIS_COMB"
+    def _keeps_its_name(self, cell):
+        # On the iCE40 a register shares the cell of a lookup table, which then has the register's name.
+        has_register = int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
+        return has_register or not cell["type"].startswith(self._anonymous)
 
 
 def _bits(cell, direction):

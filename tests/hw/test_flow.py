@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from hw import flow
 from hw.boards import BOARDS
 from hw.estimate import MemoryNeed
-from hw.families import ECP5, ICE40
+from hw.families import ECP5, GATEMATE, GOWIN, ICE40
 from hw.memory import Rom, SinglePortMemory
 from hw.report.floorplan import read_floorplan
 from hw.tools import ToolError
@@ -39,14 +39,22 @@ class Tiny(wiring.Component):
         return m
 
 
-NEEDS = {
-    "ice40": [MemoryNeed("rom", 16, 300, 1, 2, 0, 4800, 8192), MemoryNeed("ram", 16, 600, 1, 0, 1, 9600, 262144)],
-    "ice40-hx8k": [MemoryNeed("rom", 16, 300, 1, 2, 0, 4800, 8192), MemoryNeed("ram", 16, 600, 1, 3, 0, 9600, 12288)],
-    "ulx3s-25f": [MemoryNeed("rom", 16, 300, 1, 1, 0, 4800, 18432), MemoryNeed("ram", 16, 600, 1, 1, 0, 9600, 18432)],
-}
+def needs(board):
+    """What the design's memories take on a board."""
+    family, large = board.part.family, board.part.large_rams
+    each = (2, 3) if family is ICE40 else (1, 1)
+    return [
+        MemoryNeed("rom", 16, 300, 1, each[0], 0, 4800, each[0] * family.ram_bits),
+        MemoryNeed("ram", 16, 600, 1, 0, 1, 9600, 262144) if large else
+        MemoryNeed("ram", 16, 600, 1, each[1], 0, 9600, each[1] * family.ram_bits),
+    ]
 
-#: The word with which a bitstream begins, after its comment.
-SYNC_WORDS = {ICE40: b"\x7e\xaa\x99\x7e", ECP5: b"\xff\xff\xbd\xb3"}
+
+#: What a bitstream begins with: the word that ends its preamble, behind a comment; of Gowin's, lines of text, the bits
+#: of it; of GateMate's, its first command.
+SYNC_WORDS = {
+    ICE40: b"\x7e\xaa\x99\x7e", ECP5: b"\xff\xff\xbd\xb3", GOWIN: b"\n1010010111000011\n", GATEMATE: b"\xc5",
+}
 
 
 def pins(board):
@@ -60,7 +68,7 @@ def test_design_becomes_a_bitstream(name, tmp_path):
     family = board.part.family
     flow.write_rtlil(Tiny(), tmp_path, "design")
     netlist = flow.synthesise(tmp_path, "design", board.part, log=tmp_path / "yosys.log")
-    flow.check_memories(netlist, NEEDS[name], log=tmp_path / "yosys.log")
+    flow.check_memories(netlist, needs(board), log=tmp_path / "yosys.log")
     placement = flow.place_and_route(
         tmp_path, "design", board, pins=pins(board), clock_mhz=12, seed=5, log=tmp_path / "nextpnr.log")
     flow.pack(tmp_path, "design", board, log=tmp_path / "pack.log")
@@ -72,7 +80,7 @@ def test_design_becomes_a_bitstream(name, tmp_path):
     assert placement.cells.get("multipliers", (0, 0)) == (0, board.part.multipliers)
     total = sum(hop.delay_ns for hop in placement.critical_path)
     assert total == pytest.approx(1e3 / placement.clock_mhz, rel=0.01)
-    assert SYNC_WORDS[family] in (tmp_path / f"design.{family.bitstream}").read_bytes()[:64]
+    assert SYNC_WORDS[family] in (tmp_path / f"design.{family.bitstream}").read_bytes()[:1024]
 
     floorplan = read_floorplan(tmp_path / "design.placed.json", tmp_path / "design.json", family)
     assert sum(cell.kind == "logic cell" for cell in floorplan) == placement.cells["logic_cells"][0]
@@ -118,10 +126,10 @@ def test_verilog_keeps_hierarchy_and_memory(tmp_path):
 def test_memories_are_checked(cells, message):
     netlist = flow.Netlist(cells)
     if message is None:
-        flow.check_memories(netlist, NEEDS["ice40"], log="yosys.log")
+        flow.check_memories(netlist, needs(BOARDS["ice40"]), log="yosys.log")
         return
     with pytest.raises(ToolError, match=f"^{re.escape(message)}: a memory was not inferred as RAM; see yosys.log$"):
-        flow.check_memories(netlist, NEEDS["ice40"], log="yosys.log")
+        flow.check_memories(netlist, needs(BOARDS["ice40"]), log="yosys.log")
 
 
 @pytest.mark.parametrize(("name", "text"), [
