@@ -52,12 +52,15 @@ FLASH_IMAGE = {"flash_image": "design.flash.bin"}
 
 def output_files(family):
     """Return what each file in the output folder is, for a part of ``family``."""
-    return FILES | {
+    files = FILES | {
         "bitstream": f"design.{family.bitstream}",
         "textual_bitstream": f"design.{family.configuration}",
         "pin_constraints": f"design.{family.constraints}",
         "pack_log": f"logs/{family.packer.removeprefix('yowasp-')}.log",
     }
+    if files["textual_bitstream"] == files["placed_netlist"]:
+        del files["textual_bitstream"]
+    return files
 
 
 class OptionError(ValueError):
