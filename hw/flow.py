@@ -68,8 +68,7 @@ class Placement:
 
     ``clock_mhz`` is nextpnr's estimate of the highest clock that the slowest silicon bears, ``constraint_mhz`` what
     was asked for, ``seed`` the seed that gave it, ``tried`` the estimate of every seed in the order tried. ``cells``
-    maps kinds of cells, as reports call them, to ``(used, available)``; ``critical_path`` is the slowest path from
-    clock edge to clock edge.
+    is what ``count_cells`` gives; ``critical_path`` is the slowest path from clock edge to clock edge.
     """
 
     clock_mhz: float
@@ -152,14 +151,10 @@ def count_cells(folder, name, board, *, log):
     report, family = f"{name}.pack.json", board.part.family
     arguments = [*family.netlist_arguments(board, name), "--pack-only", "--report", report]
     run_tool(family.nextpnr, arguments, folder=folder, log=log, timeout=family.placement_seconds)
-    return _utilisation(json.loads((Path(folder) / report).read_text()), family)
-
-
-def _utilisation(report, family):
-    found = {}
+    utilisation, found = json.loads((Path(folder) / report).read_text())["utilization"], {}
     for kind, meaning in family.cells.items():
-        if kind in report["utilization"]:
-            entry, (used, available) = report["utilization"][kind], found.get(meaning, (0, 0))
+        if kind in utilisation:
+            entry, (used, available) = utilisation[kind], found.get(meaning, (0, 0))
             # Kinds that share a site are used beside each other, and not there twice.
             found[meaning] = used + entry["used"], max(available, entry["available"])
     return found
@@ -176,7 +171,8 @@ def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
     """
     folder, family = Path(folder), board.part.family
     (folder / f"{name}.{family.constraints}").write_text(pins)
-    _require_room(count_cells(folder, name, board, log=log), board, log)
+    cells = count_cells(folder, name, board, log=log)
+    _require_room(cells, board, log)
     best, tried, stopped = None, {}, None
     for number in range(seed, seed + SEEDS_TRIED):
         trial = f"{name}.seed{number}"
@@ -192,7 +188,7 @@ def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
         except ToolTimeout as error:
             stopped = error
             continue
-        found = _read_placement(folder / f"{trial}.report.json", clock_mhz, number, family)
+        found = _read_placement(folder / f"{trial}.report.json", clock_mhz, number)
         tried[number] = found.clock_mhz
         if best is None or found.clock_mhz > best.clock_mhz:
             best = found
@@ -202,7 +198,7 @@ def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
             break
     if best is None:
         raise stopped
-    return replace(best, tried=tried)
+    return replace(best, tried=tried, cells=cells)
 
 
 def _require_room(cells, board, log):
@@ -217,7 +213,7 @@ def _require_room(cells, board, log):
         )
 
 
-def _read_placement(report, clock_mhz, seed, family):
+def _read_placement(report, clock_mhz, seed):
     found = json.loads(report.read_text())
     if not found["fmax"]:
         raise ToolError(f"nextpnr found no clock in the design; its report is {report}")
@@ -228,8 +224,7 @@ def _read_placement(report, clock_mhz, seed, family):
         PathHop(hop["to"]["cell"], hop.get("net", ""), hop["type"], hop["delay"])
         for path in paths[:1] for hop in path["path"]
     ]
-    return Placement(limits["achieved"], clock_mhz, seed, {seed: limits["achieved"]}, _utilisation(found, family),
-                     tuple(hops))
+    return Placement(limits["achieved"], clock_mhz, seed, {seed: limits["achieved"]}, {}, tuple(hops))
 
 
 def pack(folder, name, board, *, log):

@@ -40,11 +40,11 @@ class Family:
     costs a half. ``ram_cells`` maps Yosys's cells to the block RAMs in each. ``ram_tiles`` is one's size (x, y) in
     nextpnr's grid, ``tile_cells`` the columns and rows of logic cells in a tile.
 
-    ``cells`` maps the kinds of cells in nextpnr's report to what reports call them, where several kinds may share a
-    site; ``placed`` maps those in its netlist to what the datasheet calls them, and ``sites(bel)`` gives the place of
-    one as ``(x, y, slot)``, once for each logic cell that it takes. Cells whose kind begins like one of ``anonymous``
-    lose their names in synthesis. Of a part's logic cells ``logic_share`` can be
-    planned with: the estimate's error must stay free, and what the tools need to place and route well.
+    ``cells`` maps the kinds of cells in nextpnr's report after packing to what reports call them, where several kinds
+    may share a site; ``placed`` maps those in its last netlist to what the datasheet calls them. ``sites(bel)`` gives
+    the place of such a cell as ``(x, y, slot)``, once for each logic cell that it takes. Cells whose kind begins like
+    one of ``anonymous`` lose their names in synthesis. Of a part's logic cells ``logic_share`` can be planned with: the
+    estimate's error must stay free, and what the tools need to place and route well.
 
     The clock's estimate must be ``clock_margin`` times the clock, and ``note`` says what its reader has to know; empty
     if it is like any other.

@@ -51,7 +51,8 @@ GOWIN = Family(
         for width, depth in ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))),
     ram_byte=9, ram_tiles=(3, 1), tile_cells=(2, 4),
     cells={
-        "LUT4": "logic_cells", "ALU": "logic_cells", "DFF": "flip_flops", "BSRAM": "block_rams",
+        # Carries are among them. Not yet among them are LUTs that only lead to a flip-flop.
+        "LUT4": "logic_cells", "DFF": "flip_flops", "BSRAM": "block_rams",
         "MULT9X9": "multipliers", "MULT18X18": "multipliers", "rPLL": "plls", "BUFG": "global_buffers", "IOB": "pins",
     },
     placed={

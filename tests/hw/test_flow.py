@@ -51,9 +51,10 @@ def needs(board):
 
 
 #: What a bitstream begins with: the word that ends its preamble, behind a comment; of Gowin's, lines of text, the bits
-#: of it; of GateMate's, its first command.
+#: of it; GateMate's, its first command.
 SYNC_WORDS = {
-    ICE40: b"\x7e\xaa\x99\x7e", ECP5: b"\xff\xff\xbd\xb3", GOWIN: b"\n1010010111000011\n", GATEMATE: b"\xc5",
+    ICE40: b"\x7e\xaa\x99\x7e", ECP5: b"\xff\xff\xbd\xb3", GOWIN: b"\n1010010111000011\n",
+    GATEMATE: b"\xd9\x01\xed\x96",
 }
 
 
@@ -83,7 +84,9 @@ def test_design_becomes_a_bitstream(name, tmp_path):
     assert SYNC_WORDS[family] in (tmp_path / f"design.{family.bitstream}").read_bytes()[:1024]
 
     floorplan = read_floorplan(tmp_path / "design.placed.json", tmp_path / "design.json", family)
-    assert sum(cell.kind == "logic cell" for cell in floorplan) == placement.cells["logic_cells"][0]
+    drawn, packed = sum(cell.kind == "logic cell" for cell in floorplan), placement.cells["logic_cells"][0]
+    # Gowin's LUTs that only lead to a flip-flop come in after packing.
+    assert drawn >= packed if family is GOWIN else drawn == packed
     rams = [cell for cell in floorplan if cell.kind in ("block RAM", "large RAM")]
     assert {cell.block for cell in rams} == {"rom", "ram"}
     assert len({(cell.kind, cell.x, cell.y, cell.slot) for cell in floorplan}) == len(floorplan)
