@@ -203,5 +203,6 @@ def board_pins(board, program):
     pins = {"clock": board.clock, "rx": board.rx, "tx": board.tx}
     if has_flash_store(program):
         pins |= {f"flash__{name}": pin for name, pin in asdict(board.flash).items()}
-    pins |= {f"leds[{index}]": pin for index, pin in enumerate(board.leds)}
+    # A port of one bit has no index.
+    pins |= {f"leds[{index}]" if len(board.leds) > 1 else "leds": pin for index, pin in enumerate(board.leds)}
     return pins if board.button is None else pins | {"button": board.button}

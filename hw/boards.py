@@ -182,7 +182,7 @@ BOARDS = {
         ),
         Board(
             name="tang-nano-9k", title="Tang Nano 9K", part=GW1NR_9C, package="QN88P", oscillator_mhz=27.0,
-            clock_mhz=27.0, baud=1_000_000, clock="52", pll_pad=False, rx="18", tx="17",
+            clock_mhz=36.0, baud=1_000_000, clock="52", pll_pad=False, rx="18", tx="17",
             leds=("10", "11", "13", "14", "15", "16"), leds_inverted=True, button="3",
             low_voltage=("3", "10", "11", "13", "14", "15", "16"),
         ),
