@@ -19,7 +19,11 @@ IN_VENV := $(VENV)/bin/python
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
-build: $(VENV)/installed-build
+# The tools of some families of parts are extras of their own, of which only the board's is installed.
+EXTRA = $(shell $(PYTHON) -c "from hw.boards import BOARDS; board = BOARDS.get('$(BOARD)'); \
+    print(board and board.part.family.extra or '')" 2> /dev/null)
+
+build: $(VENV)/installed-build$(addprefix -,$(EXTRA))
 	$(IN_VENV) -m hw.build --board $(BOARD) $(if $(NETWORK),--network $(NETWORK))
 
 test: lint
@@ -37,6 +41,10 @@ clean:
 $(VENV)/installed-build: pyproject.toml constraints.txt | $(IN_VENV)
 	$(IN_VENV) -m pip install --constraint constraints.txt --editable .
 	@touch $@
+
+$(VENV)/installed-build-%: pyproject.toml constraints.txt | $(IN_VENV)
+	$(IN_VENV) -m pip install --constraint constraints.txt --editable '.[$*]'
+	@touch $(VENV)/installed-build $@
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(IN_VENV)
 	$(IN_VENV) -m pip install --constraint constraints.txt --editable '.[dev]'

@@ -141,7 +141,7 @@ class BoardTop(wiring.Component):
     -------
     clock, rx : In(1)
     tx : Out(1)
-    leds : Out(number of lights)
+    leds : Out(number of lights), if the board has any
     button : In(1), if the board has one
     flash : Out(FlashSignature), if the program's store comes from there
 
@@ -168,9 +168,8 @@ class BoardTop(wiring.Component):
                              f"compile it with the store in block RAM")
         button = {} if board.button is None else {"button": In(1, init=1)}
         flash = {"flash": Out(FlashSignature())} if has_flash_store(program) else {}
-        super().__init__({
-            "clock": In(1), "rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(len(board.leds)), **button, **flash,
-        })
+        leds = {"leds": Out(len(board.leds))} if board.leds else {}
+        super().__init__({"clock": In(1), "rx": In(1, init=1), "tx": Out(1, init=1), **leds, **button, **flash})
 
     @property
     def clock_mhz(self):
@@ -197,8 +196,9 @@ class BoardTop(wiring.Component):
             clocking.pressed.eq(0 if self.board.button is None else ~self.button),
             serial.rx.eq(self.rx),
             self.tx.eq(serial.tx),
-            self.leds.eq(~lights if self.board.leds_inverted else lights),
         ]
+        if self.board.leds:
+            m.d.comb += self.leds.eq(~lights if self.board.leds_inverted else lights)
         return m
 
 
@@ -207,5 +207,6 @@ def board_pins(board, program):
     pins = {"clock": board.clock, "rx": board.rx, "tx": board.tx}
     if has_flash_store(program):
         pins |= {f"flash__{name}": pin for name, pin in asdict(board.flash).items()}
-    pins |= {f"leds[{index}]": pin for index, pin in enumerate(board.leds)}
+    # A port of one bit has no index.
+    pins |= {f"leds[{index}]" if len(board.leds) > 1 else "leds": pin for index, pin in enumerate(board.leds)}
     return pins if board.button is None else pins | {"button": board.button}

@@ -1,9 +1,9 @@
 """The boards: a part, a clock and a few pins each. A new board with a known part is one more row."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .families import ECP5, ICE40, Family
+from .families import ECP5, GATEMATE, GOWIN, ICE40, Family
 
 __all__ = ["BOARDS", "LARGE_RAM_SHAPE", "Board", "FlashPins", "Part", "find_board"]
 
@@ -18,10 +18,11 @@ BAUD_TOLERANCE = 0.02
 class Part:
     """What one part has.
 
-    ``logic_cells`` each hold a 4-input LUT, a carry and a flip-flop, or on the ECP5 a 4-input LUT or half of two bits'
-    carry, beside as many flip-flops; ``block_rams`` are as ``family`` says; ``large_rams`` are single-port, 16,384
-    words of 16 bits, and no bitstream can initialise them. ``tiles`` is the size (x, y) of nextpnr's grid; ``yosys``
-    and ``nextpnr`` are the tools' names of the part, ``None`` where Yosys asks for none.
+    ``logic_cells`` each hold a 4-input LUT, a carry and a flip-flop; on other families than the iCE40 a 4-input LUT or
+    half of two bits' carry (Gowin: one bit's), and flip-flops are cells of their own. ``block_rams`` are as ``family``
+    says; ``large_rams`` are single-port, 16,384 words of 16 bits, and no bitstream can initialise them. ``tiles`` is
+    the size (x, y) of nextpnr's grid; ``yosys``, ``nextpnr`` and ``die`` are the tools' names of the part, ``None``
+    where none is asked for.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Part:
     large_rams: int
     multipliers: int
     tiles: tuple[int, int]
+    die: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ class Board:
 
     An oscillator of ``oscillator_mhz`` is on pin ``clock``, which is the PLL's own pad if ``pll_pad``. ``clock_mhz`` is
     what a design is constrained to unless the user says otherwise, ``baud`` the serial port's bits per second. ``rx``
-    carries data from the host to the FPGA, ``tx`` back. ``leds`` are lit by 0 if ``leds_inverted``. ``button`` reads 0
-    while pressed; ``None`` if there is none. ``flash`` can fill the part's large RAMs at start; ``None`` if it
-    has none.
+    carries data from the host to the FPGA, ``tx`` back. ``leds``, of which there may be none, are lit by 0 if
+    ``leds_inverted``. ``button`` reads 0 while pressed; ``None`` if there is none. ``flash`` can fill the part's large
+    RAMs at start; ``None`` if it has none. Pins are of 3.3 V but for those in ``low_voltage``, whose bank has 1.8 V.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Board:
     leds_inverted: bool
     button: str | None
     flash: FlashPins | None = None
+    low_voltage: tuple[str, ...] = ()
 
     def uart_divisor(self, clock_mhz):
         """Return the clock cycles of a bit on the serial line.
@@ -91,13 +94,50 @@ UP5K = Part(
     name="iCE40UP5K", family=ICE40, yosys="u", nextpnr="up5k", logic_cells=5280, block_rams=30, large_rams=4,
     multipliers=8, tiles=(26, 32),
 )
+HX1K = Part(
+    name="iCE40HX1K", family=ICE40, yosys="hx", nextpnr="hx1k", logic_cells=1280, block_rams=16, large_rams=0,
+    multipliers=0, tiles=(14, 18),
+)
 HX8K = Part(
     name="iCE40HX8K", family=ICE40, yosys="hx", nextpnr="hx8k", logic_cells=7680, block_rams=32, large_rams=0,
     multipliers=0, tiles=(34, 34),
 )
+LP8K = replace(HX8K, name="iCE40LP8K", yosys="lp", nextpnr="lp8k")
 LFE5U_25F = Part(
     name="LFE5U-25F", family=ECP5, yosys=None, nextpnr="25k", logic_cells=24288, block_rams=56, large_rams=0,
     multipliers=28, tiles=(73, 51),
+)
+LFE5U_45F = Part(
+    name="LFE5U-45F", family=ECP5, yosys=None, nextpnr="45k", logic_cells=43848, block_rams=108, large_rams=0,
+    multipliers=72, tiles=(91, 72),
+)
+LFE5U_85F = Part(
+    name="LFE5U-85F", family=ECP5, yosys=None, nextpnr="85k", logic_cells=83640, block_rams=208, large_rams=0,
+    multipliers=156, tiles=(127, 96),
+)
+GW1NR_9C = Part(
+    name="GW1NR-9C", family=GOWIN, yosys="gw1n", nextpnr="GW1NR-LV9QN88PC6/I5", die="GW1N-9C", logic_cells=8640,
+    block_rams=26, large_rams=0, multipliers=40, tiles=(47, 29),
+)
+GW2AR_18C = Part(
+    name="GW2AR-18C", family=GOWIN, yosys="gw2a", nextpnr="GW2AR-LV18QN88C8/I7", die="GW2A-18C", logic_cells=20736,
+    block_rams=46, large_rams=0, multipliers=96, tiles=(56, 55),
+)
+CCGM1A1 = Part(
+    name="CCGM1A1", family=GATEMATE, yosys=None, nextpnr="CCGM1A1", logic_cells=40960, block_rams=64, large_rams=0,
+    multipliers=0, tiles=(166, 134),
+)
+
+ULX3S = Board(
+    name="ulx3s-25f", title="ULX3S 25F", part=LFE5U_25F, package="CABGA381", oscillator_mhz=25.0, clock_mhz=37.5,
+    baud=1_000_000, clock="G2", pll_pad=False, rx="M1", tx="L4",
+    leds=("B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"), leds_inverted=False, button="D6",
+)
+#: Its button is in a bank of 1.35 V, for DDR3 memory, and is left alone.
+ORANGECRAB = Board(
+    name="orangecrab-25f", title="OrangeCrab r0.2 25F, serial adapter at pins 0 and 1", part=LFE5U_25F,
+    package="CSFBGA285", oscillator_mhz=48.0, clock_mhz=36.0, baud=1_000_000, clock="A9", pll_pad=False, rx="N17",
+    tx="M18", leds=("K4", "M3", "J3"), leds_inverted=True, button=None,
 )
 
 #: Every board by name.
@@ -115,9 +155,49 @@ BOARDS = {
             leds=("C3", "B3", "C4", "C5", "A1", "A2", "B4", "B5"), leds_inverted=False, button=None,
         ),
         Board(
-            name="ulx3s-25f", title="ULX3S 25F", part=LFE5U_25F, package="CABGA381", oscillator_mhz=25.0,
-            clock_mhz=37.5, baud=1_000_000, clock="G2", pll_pad=False, rx="M1", tx="L4",
-            leds=("B2", "C2", "C1", "D2", "D1", "E2", "E1", "H3"), leds_inverted=False, button="D6",
+            name="icestick", title="iCEstick", part=HX1K, package="tq144", oscillator_mhz=12.0, clock_mhz=48.0,
+            baud=1_000_000, clock="21", pll_pad=False, rx="9", tx="8", leds=("99", "98", "97", "96", "95"),
+            leds_inverted=False, button=None,
+        ),
+        Board(
+            name="tinyfpga-bx", title="TinyFPGA BX, serial adapter at pins 1 and 2", part=LP8K, package="cm81",
+            oscillator_mhz=16.0, clock_mhz=32.0, baud=1_000_000, clock="B2", pll_pad=False, rx="A2", tx="A1",
+            leds=("B3",), leds_inverted=False, button=None,
+        ),
+        ULX3S,
+        replace(ULX3S, name="ulx3s-45f", title="ULX3S 45F", part=LFE5U_45F),
+        replace(ULX3S, name="ulx3s-85f", title="ULX3S 85F", part=LFE5U_85F),
+        ORANGECRAB,
+        replace(ORANGECRAB, name="orangecrab-85f", title=ORANGECRAB.title.replace("25F", "85F"), part=LFE5U_85F),
+        Board(
+            name="colorlight-i5", title="Colorlight i5 v7.0 on its extension board", part=LFE5U_25F,
+            package="CABGA381", oscillator_mhz=25.0, clock_mhz=37.5, baud=1_000_000, clock="P3", pll_pad=False,
+            rx="H18", tx="J17", leds=("U16",), leds_inverted=True, button="K18",
+        ),
+        # Its light and its button are the only pins without a driver behind them: the serial line takes both.
+        Board(
+            name="colorlight-5a-75b", title="Colorlight 5A-75B v7.0, serial adapter at J19's KEY+ and DATA_LED-",
+            part=LFE5U_25F, package="CABGA256", oscillator_mhz=25.0, clock_mhz=37.5, baud=1_000_000, clock="P6",
+            pll_pad=False, rx="M13", tx="P11", leds=(), leds_inverted=True, button=None,
+        ),
+        Board(
+            name="tang-nano-9k", title="Tang Nano 9K", part=GW1NR_9C, package="QN88P", oscillator_mhz=27.0,
+            clock_mhz=36.0, baud=1_000_000, clock="52", pll_pad=False, rx="18", tx="17",
+            leds=("10", "11", "13", "14", "15", "16"), leds_inverted=True, button="3",
+            low_voltage=("3", "10", "11", "13", "14", "15", "16"),
+        ),
+        # Its buttons read 1 while pressed.
+        Board(
+            name="tang-nano-20k", title="Tang Nano 20K", part=GW2AR_18C, package="QN88", oscillator_mhz=27.0,
+            clock_mhz=54.0, baud=1_000_000, clock="4", pll_pad=False, rx="70", tx="69",
+            leds=("15", "16", "17", "18", "19", "20"), leds_inverted=True, button=None,
+        ),
+        Board(
+            name="gatemate-evb", title="GateMate evaluation board, Pmod USB-UART at PMODA", part=CCGM1A1,
+            package="FBGA324", oscillator_mhz=10.0, clock_mhz=25.0, baud=1_000_000, clock="IO_SB_A8", pll_pad=False,
+            rx="IO_NB_A2", tx="IO_NB_A1",
+            leds=("IO_EB_B1", "IO_EB_B2", "IO_EB_B3", "IO_EB_B4", "IO_EB_B5", "IO_EB_B6", "IO_EB_B7", "IO_EB_B8"),
+            leds_inverted=True, button="IO_EB_B0",
         ),
     )
 }

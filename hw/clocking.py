@@ -5,8 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from hw.families import ECP5
-from hw.pll import achieved_mhz, find_settings
+from hw.pll import find_settings
 
 __all__ = ["ClockAndReset"]
 
@@ -43,10 +42,10 @@ class ClockAndReset(wiring.Component):
 
     def __init__(self, *, board, clock_mhz):
         self.board = board
-        family = board.part.family
         by_pll = clock_mhz != board.oscillator_mhz
-        self.settings = find_settings(board.oscillator_mhz, clock_mhz, family) if by_pll else None
-        self.clock_mhz = achieved_mhz(board.oscillator_mhz, clock_mhz, family)
+        settings = find_settings(board.oscillator_mhz, clock_mhz, board.part) if by_pll else None
+        self.clock_mhz = settings.output_mhz if by_pll else clock_mhz
+        self._pll = settings.cell(board) if by_pll else None
         super().__init__({"clock": In(1), "pressed": In(1), "clk": Out(1), "rst": Out(1)})
 
     @property
@@ -61,11 +60,10 @@ class ClockAndReset(wiring.Component):
         m.d.comb += waiting.clk.eq(self.clk)
 
         locked, stable, unpressed = Signal(), Signal(), Signal()
-        if self.settings is None:
+        if self._pll is None:
             m.d.comb += [self.clk.eq(self.clock), locked.eq(1)]
         else:
-            make = self._ecp5_pll if self.board.part.family is ECP5 else self._ice40_pll
-            m.submodules.pll = make(self.clk, locked)
+            m.submodules.pll = _instance(self._pll, self.clock, self.clk, locked)
         m.submodules.locked = FFSynchronizer(locked, stable, o_domain="waiting")
         m.submodules.button = FFSynchronizer(~self.pressed, unpressed, o_domain="waiting")
 
@@ -77,32 +75,15 @@ class ClockAndReset(wiring.Component):
             m.d.waiting += waited.eq(waited + 1)
         return m
 
-    def _ice40_pll(self, output, locked):
-        settings = self.settings
-        # A PLL whose own pad has the oscillator takes it there; elsewhere it comes through the fabric.
-        kind, source = ("PAD", "PACKAGEPIN") if self.board.pll_pad else ("CORE", "REFERENCECLK")
-        return Instance(
-            f"SB_PLL40_{kind}", ("p", "FEEDBACK_PATH", "SIMPLE"), ("p", "DIVR", C(settings.divr, 4)),
-            ("p", "DIVF", C(settings.divf, 7)), ("p", "DIVQ", C(settings.divq, 3)),
-            ("p", "FILTER_RANGE", C(settings.filter_range, 3)), ("i", source, self.clock), ("i", "RESETB", C(1)),
-            ("i", "BYPASS", C(0)), ("o", "PLLOUTGLOBAL", output), ("o", "LOCK", locked),
-        )
 
-    def _ecp5_pll(self, output, locked):
-        settings = self.settings
-        return Instance(
-            "EHXPLLL", ("a", "FREQUENCY_PIN_CLKI", f"{self.board.oscillator_mhz:g}"),
-            ("a", "FREQUENCY_PIN_CLKOP", f"{settings.output_mhz:g}"),
-            # The loop's filter as ecppll sets it, whatever the frequency.
-            ("a", "ICP_CURRENT", "12"), ("a", "LPF_RESISTOR", "8"), ("a", "MFG_ENABLE_FILTEROPAMP", "1"),
-            ("a", "MFG_GMCREF_SEL", "2"), ("p", "PLLRST_ENA", "DISABLED"), ("p", "INTFB_WAKE", "DISABLED"),
-            ("p", "STDBY_ENABLE", "DISABLED"), ("p", "DPHASE_SOURCE", "DISABLED"), ("p", "OUTDIVIDER_MUXA", "DIVA"),
-            ("p", "FEEDBK_PATH", "CLKOP"), ("p", "CLKOP_ENABLE", "ENABLED"), ("p", "CLKI_DIV", settings.clki),
-            ("p", "CLKFB_DIV", settings.clkfb), ("p", "CLKOP_DIV", settings.clkop),
-            # Phase 0, though nothing depends on it: the input clocks nothing else.
-            ("p", "CLKOP_CPHASE", settings.clkop - 1), ("p", "CLKOP_FPHASE", 0),
-            ("i", "CLKI", self.clock), ("i", "CLKFB", output), ("i", "RST", C(0)), ("i", "STDBY", C(0)),
-            ("i", "PHASESEL0", C(0)), ("i", "PHASESEL1", C(0)), ("i", "PHASEDIR", C(1)), ("i", "PHASESTEP", C(1)),
-            ("i", "PHASELOADREG", C(1)), ("i", "PLLWAKESYNC", C(0)), ("i", "ENCLKOP", C(0)),
-            ("o", "CLKOP", output), ("o", "LOCK", locked),
-        )
+def _instance(cell, reference, output, locked):
+    """An instance of a ``PllCell`` between three signals."""
+    constants = [
+        (kind, name, C(*value) if isinstance(value, tuple) else value)
+        for kind, values in (("p", cell.parameters), ("a", cell.attributes), ("i", cell.inputs))
+        for name, value in values.items()
+    ]
+    feedback = [] if cell.feedback is None else [("i", cell.feedback, output)]
+    return Instance(
+        cell.kind, *constants, *feedback, ("i", cell.reference, reference), ("o", cell.output, output),
+        ("o", cell.locked, locked))

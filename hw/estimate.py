@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sw.folding import window_patch
 
 from .boards import LARGE_RAM_SHAPE
-from .families import ECP5, ICE40
+from .families import ECP5, GATEMATE, GOWIN, ICE40
 
 __all__ = [
     "CALIBRATION", "ERROR", "MemoryNeed", "Resources", "block_ram_count", "estimate", "logic_terms", "memory_needs",
@@ -44,6 +44,8 @@ CALIBRATION = (
 COEFFICIENTS = {
     ICE40: (721.54, 625.96, 1.600, 3.663, 9.141, 4.200),
     ECP5: (545.51, 471.01, 2.271, 3.964, 7.219, 4.090),
+    GOWIN: (524.20, 546.72, 2.228, 4.021, 7.816, 4.568),
+    GATEMATE: (924.20, 946.72, 4.228, 6.021, 9.816, 6.568),
 }
 
 #: No build of ``CALIBRATION`` is further from the formula than this share of its logic cells. Fitted to all but one of
@@ -86,7 +88,7 @@ class Resources:
 
 
 def ram_count(width, depth, shape=BLOCK_RAM_SHAPE):
-    """RAMs of ``shape`` (width, depth) in which Yosys puts a memory of ``width`` bits x ``depth`` words.
+    """RAMs of ``shape`` (width, depth, ...) in which Yosys puts a memory of ``width`` bits x ``depth`` words.
 
     Words that lie a whole RAM's depth apart share a physical word, so only the total of their widths is rounded up.
     """
@@ -101,12 +103,12 @@ def block_ram_count(family, width, depth, *, written=False):
     """
     best = None
     for shape in family.ram_shapes:
-        unit = min(shape[0], family.ram_byte) if written else 1
+        unit = min(shape.width, family.ram_byte) if written else 1
         count = ram_count(-(-width // unit) * unit, depth, shape)
-        stacked = -(-depth // shape[1])
-        cost = family.ram_cost * count + (stacked - 1) * width / 2 + (stacked / 2 if written and stacked > 1 else 0)
+        stacked = -(-depth // shape.depth)
+        cost = shape.cost * count + (stacked - 1) * width / 2 + (stacked / 2 if written and stacked > 1 else 0)
         if best is None or cost < best[0]:
-            best = cost, count
+            best = cost, shape.blocks * count
     return best[1]
 
 

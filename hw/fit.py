@@ -163,13 +163,19 @@ def _explain(graph, layers, board, wanted, shapes, share):
     text = f"{subject} does not fit board {board.name}: it needs {lacking}"
     if given and (nearest := _nearest(graph, layers, part, wanted)):
         return f"{text}; the nearest array that fits is {nearest}"
-    others = [
-        other.name for other in BOARDS.values()
-        if other.part != part and _fastest(
-            graph, layers, other.part, _shapes(layers, other.part, wanted), other.part.family.logic_share)
-    ]
+    others, seen = [], {part}
+    for other in BOARDS.values():
+        if other.part not in seen and _fits(graph, layers, other.part, wanted):
+            others.append(other.name)
+        seen.add(other.part)
     elsewhere = f"board {' or '.join(others)}, or " if others else ""
     return f"{text}; use {elsewhere}a network with fewer weights"
+
+
+def _fits(graph, layers, part, wanted):
+    """Whether any shape fits; the smallest are tried first."""
+    shapes = sorted(_shapes(layers, part, wanted), key=lambda shape: shape.rows * shape.columns * shape.lanes)
+    return any(True for shape in shapes for _ in _fitting(graph, layers, part, shape, part.family.logic_share))
 
 
 def _nearest(graph, layers, part, wanted):

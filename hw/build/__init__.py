@@ -65,11 +65,10 @@ def _run_tools(plan, seed, folder, logs, progress):
         flow.check_memories(netlist, memory_needs(program, board.part), log=logs / "yosys.log")
     with progress.step("place and route"):
         warn_of_first_call(family.nextpnr, progress)
-        pins = flow.pin_constraints(
-            board_pins(board, program), pull_ups=("rx", "button"), clock="clock", clock_mhz=board.oscillator_mhz,
-            family=family)
+        pins = flow.pin_constraints(board_pins(board, program), board, pull_ups=("rx", "button"))
         placement = flow.place_and_route(
-            folder, "design", board, pins=pins, clock_mhz=plan.clock_mhz, seed=seed, log=logs / "nextpnr.log")
+            folder, "design", board, pins=pins, clock_mhz=family.clock_margin * plan.clock_mhz, seed=seed,
+            log=logs / "nextpnr.log")
         for number, clock in placement.tried.items():
             progress.detail(f"seed {number}: {clock:.2f} MHz")
         _require_clock(placement, plan, logs / "nextpnr.log")
@@ -81,8 +80,10 @@ def _run_tools(plan, seed, folder, logs, progress):
 def _require_clock(placement, plan, log):
     if placement.meets_clock:
         return
+    share = plan.board.part.family.clock_margin - 1
+    margin = f" with the margin of {100 * share:.0f} % that the {plan.board.part.family.name} needs" if share else ""
     reached = ", ".join(f"{clock:.2f} MHz with seed {seed}" for seed, clock in placement.tried.items())
     raise ToolError(
-        f"place and route does not reach the clock of {plan.clock_mhz:g} MHz: nextpnr estimates {reached}; "
+        f"place and route does not reach the clock of {plan.clock_mhz:g} MHz{margin}: nextpnr estimates {reached}; "
         f"use --clock-mhz with less, a smaller array, or another --seed; see {log}", log,
     )

@@ -93,7 +93,7 @@ def _list_boards():
     for board in BOARDS.values():
         part = board.part
         print(
-            f"{board.name:12} {board.title}: {part.name} {board.package}, {part.logic_cells:,} logic cells, "
+            f"{board.name:17} {board.title}: {part.name} {board.package}, {part.logic_cells:,} logic cells, "
             f"{part.block_rams} block RAMs, {part.large_rams} large RAMs, {board.clock_mhz:g} MHz"
         )
     return 0

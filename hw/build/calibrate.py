@@ -44,6 +44,20 @@ ARRAYS = (
     ("cnn-fashion", "ulx3s-25f", 12, 7, 48, 2),
     ("mlp-fashion", "ulx3s-25f", 16, 1, 24, 4),
     ("mlp-fashion", "ulx3s-25f", 64, 1, 16, 4),
+    ("cnn-fashion", "tang-nano-9k", 8, 3, 16, 2),
+    ("cnn-fashion", "tang-nano-20k", 12, 3, 48, 2),
+    ("cnn-fashion", "tang-nano-20k", 16, 1, 64, 2),
+    ("cnn-fashion", "tang-nano-20k", 16, 5, 32, 2),
+    ("cnn-fashion", "tang-nano-20k", 48, 3, 16, 4),
+    ("mlp-fashion", "tang-nano-9k", 16, 1, 24, 4),
+    ("mlp-fashion", "tang-nano-20k", 64, 1, 16, 4),
+    ("cnn-fashion", "gatemate-evb", 8, 3, 16, 2),
+    ("cnn-fashion", "gatemate-evb", 12, 3, 48, 2),
+    ("cnn-fashion", "gatemate-evb", 16, 1, 64, 2),
+    ("cnn-fashion", "gatemate-evb", 16, 5, 32, 2),
+    ("cnn-fashion", "gatemate-evb", 48, 3, 16, 4),
+    ("mlp-fashion", "gatemate-evb", 16, 1, 24, 4),
+    ("mlp-fashion", "gatemate-evb", 64, 1, 16, 4),
 )
 
 
@@ -59,11 +73,10 @@ def measure(network, board, rows, columns, lanes, drain):
         log = folder / "log"
         flow.write_rtlil(BoardTop(program, board), folder, "design")
         flow.synthesise(folder, "design", board.part, log=log, multipliers=program.words is not None)
-        pins = flow.pin_constraints(
-            board_pins(board, program), clock="clock", clock_mhz=board.oscillator_mhz, family=family)
+        pins = flow.pin_constraints(board_pins(board, program), board)
         (folder / f"design.{family.constraints}").write_text(pins)
         cells = flow.count_cells(folder, "design", board, log=log)
-    (logic,) = (used for kind, (used, _) in cells.items() if family.cells.get(kind) == "logic_cells")
+    (logic, _) = cells["logic_cells"]
     return logic, logic - window_cells(program, family), logic_terms(program)
 
 

@@ -55,7 +55,7 @@ def board_and_clock(options):
         board = find_board(options.board)
         clock_mhz = achieved_mhz(
             board.oscillator_mhz, board.clock_mhz if options.clock_mhz is None else options.clock_mhz,
-            board.part.family)
+            board.part)
         board.uart_divisor(clock_mhz)
     except ValueError as error:
         raise OptionError(str(error)) from error

@@ -43,12 +43,15 @@ FLASH_IMAGE = {"flash_image": "design.flash.bin"}
 
 def output_files(family):
     """Return what each file in the output folder is, for a part of ``family``."""
-    return FILES | {
+    files = FILES | {
         "bitstream": f"design.{family.bitstream}",
         "textual_bitstream": f"design.{family.configuration}",
         "pin_constraints": f"design.{family.constraints}",
         "pack_log": f"logs/{family.packer.removeprefix('yowasp-')}.log",
     }
+    if files["textual_bitstream"] == files["placed_netlist"]:
+        del files["textual_bitstream"]
+    return files
 
 
 def publish(folder, out, names):
@@ -94,7 +97,7 @@ def pack_bitstream(plan, folder, logs, progress):
     family = plan.board.part.family
     files = output_files(family)
     with progress.step("pack bitstream"):
-        flow.pack(folder, "design", family, log=logs.parent / files["pack_log"])
+        flow.pack(folder, "design", plan.board, log=logs.parent / files["pack_log"])
         if has_flash_store(plan.program):
             files |= FLASH_IMAGE
             image = flash_image((folder / files["bitstream"]).read_bytes(), plan.program.words.store_bytes())
@@ -108,7 +111,7 @@ def write_report(report, plan, folder, progress):
     from ..report.html import render_page
 
     with progress.step("write report"):
-        floorplan = read_floorplan(folder / "design.placed.json", folder / "design.json")
+        floorplan = read_floorplan(folder / "design.placed.json", folder / "design.json", plan.board.part.family)
         (folder / "report.html").write_text(render_page(report, floorplan, plan.board.part))
     report |= {"steps": dict(progress.seconds)}
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -6,16 +6,12 @@ A check gives what needs no synthesis; a build adds what the tools found.
 from dataclasses import asdict
 
 from ..estimate import estimate, memory_needs
-from ..families import ECP5, ICE40
 from ..protocol import encode_reply, encode_request
 from ..tools import tool_versions
 
 __all__ = ["SCHEMA_VERSION", "build_report", "check_report"]
 
 SCHEMA_VERSION = 1
-
-#: Key of each kind of cell, by nextpnr's name of it.
-CELL_KINDS = ICE40.cells | ECP5.cells
 
 #: Where a frame's cycles go, by the field of ``sw.schedule.LayerSchedule``.
 CYCLE_CAUSES = {
@@ -56,6 +52,8 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
         "array_utilisation": schedule.utilisation,
         "array_utilisation_3x3": schedule.utilisation_3x3,
         "clock_mhz_constraint": clock_mhz,
+        "clock_margin": board.part.family.clock_margin,
+        "clock_note": board.part.family.note,
         "frames_per_second": frames_per_second,
         "latency_us": schedule.latency_cycles / clock_mhz,
         "link": {
@@ -78,7 +76,7 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
         },
         "accuracy": {
             key: accuracy[key] for key in ("float", "integer", "images") if key in accuracy} if accuracy else None,
-        "tools": tool_versions(),
+        "tools": tool_versions(board.part.family.tools),
         "steps": steps,
     }
 
@@ -105,7 +103,6 @@ def build_report(check, placement, *, files, steps):
 
     ``files`` maps what a file is to its name in the output folder; ``steps`` maps each step to its seconds.
     """
-    cells = {CELL_KINDS[kind]: counts for kind, counts in placement.cells.items() if kind in CELL_KINDS}
     return check | {
         "kind": "build",
         "clock_mhz_estimate": placement.clock_mhz,
@@ -116,8 +113,8 @@ def build_report(check, placement, *, files, steps):
             for hop in placement.critical_path
         ],
         "cells": {
-            "used": {kind: used for kind, (used, _) in cells.items()},
-            "available": {kind: available for kind, (_, available) in cells.items()},
+            "used": {kind: used for kind, (used, _) in placement.cells.items()},
+            "available": {kind: available for kind, (_, available) in placement.cells.items()},
         },
         "files": files,
         "steps": steps,

@@ -1,37 +1,17 @@
 """Where nextpnr put each cell, and to which block of the design the cell belongs."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["PlacedCell", "block_of", "read_floorplan"]
 
-#: nextpnr's kinds of cells that the floorplan shows, by what the datasheet calls them.
-KINDS = {
-    "ICESTORM_LC": "logic cell",
-    "ICESTORM_RAM": "block RAM",
-    "ICESTORM_SPRAM": "large RAM",
-    "ICESTORM_DSP": "multiplier",
-    "ICESTORM_PLL": "PLL",
-    "SB_IO": "pin",
-    "TRELLIS_COMB": "logic cell",
-    "DP16KD": "block RAM",
-    "MULT18X18D": "multiplier",
-    "EHXPLLL": "PLL",
-    "TRELLIS_IO": "pin",
-}
-
 #: The outputs that are carries.
 CARRIES = ("COUT", "FCO")
 
-#: A tile and a site in it: a kind and a number, or a letter first where the ECP5 has both or only the letter.
-SITE = re.compile(r"X(\d+)/Y(\d+)/(?:(?:SLICE|PIO)([A-D])(?:\.K)?|[A-Za-z0-9]+?_|[A-Za-z]+)(\d*|LL|LR|UL|UR)$")
-
-
 @dataclass(frozen=True)
 class PlacedCell:
-    """A cell of ``kind`` (a value of ``KINDS``) on site ``slot`` of tile ``(x, y)``; ``block`` names its owner."""
+    """A cell of ``kind`` (of a family's ``placed``) on site ``slot`` of tile ``(x, y)``; ``block`` names its owner."""
 
     kind: str
     block: str
@@ -40,28 +20,19 @@ class PlacedCell:
     slot: int
 
 
-def read_floorplan(placed, netlist):
-    """Return the ``PlacedCell`` of every cell in nextpnr's JSON at ``placed``, in its order.
+def read_floorplan(placed, netlist, family):
+    """Return the ``PlacedCell`` of every cell in nextpnr's JSON at ``placed``, in its order; of every site if several.
 
-    ``netlist`` is Yosys's JSON, which still knows the design's submodules.
+    ``netlist`` is Yosys's JSON, which still knows the design's submodules; the part is of ``family``.
     """
     (module,) = json.loads(Path(placed).read_text())["modules"].values()
-    owners = _Owners(module["cells"], _submodules(json.loads(Path(netlist).read_text())))
-    cells = []
-    for name, cell in module["cells"].items():
-        site = SITE.match(cell["attributes"].get("NEXTPNR_BEL", ""))
-        if cell["type"] in KINDS and site is not None:
-            cells.append(PlacedCell(KINDS[cell["type"]], owners.block(name), *_place(site)))
-    return cells
-
-
-def _place(site):
-    """The x, y and slot of a match of ``SITE``."""
-    x, y, letter, number = site.groups()
-    number = int(number) if number.isdigit() else 0
-    # A slice has two logic cells, and each letter one pin.
-    cells = 2 if ".K" in site[0] else 1
-    return int(x), int(y), number if letter is None else cells * "ABCD".index(letter) + number
+    owners = _Owners(module["cells"], _submodules(json.loads(Path(netlist).read_text())),
+                     family.anonymous)
+    return [
+        PlacedCell(family.placed[cell["type"]], owners.block(name), *place)
+        for name, cell in module["cells"].items() if cell["type"] in family.placed
+        for place in family.sites(cell["attributes"].get("NEXTPNR_BEL", ""))
+    ]
 
 
 def _submodules(netlist):
@@ -94,7 +65,8 @@ class _Owners:
     A register keeps its name through synthesis, a lookup table does not: it belongs to the block of what it feeds.
     """
 
-    def __init__(self, cells, submodules):
+    def __init__(self, cells, submodules, anonymous):
+        self._anonymous = anonymous
         self._cells = cells
         self._submodules = submodules
         self._blocks = {}
@@ -111,7 +83,7 @@ class _Owners:
             chain.append(name)
             readers = [reader for bit in _bits(cell, "output") for reader in self._readers.get(bit, ())]
             following = next((reader for reader in readers if reader not in chain), None)
-            if _keeps_its_name(cell) or following is None:
+            if self._keeps_its_name(cell) or following is None:
                 self._blocks[name] = block_of(name, self._submodules)
             else:
                 name = following
@@ -119,11 +91,10 @@ class _Owners:
             self._blocks[cell] = self._blocks[name]
         return self._blocks[name]
 
-
-def _keeps_its_name(cell):
-    if cell["type"] == "ICESTORM_LC":
-        return int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
-    return cell["type"] != "TRELLIS_COMB"
+    def _keeps_its_name(self, cell):
+        # On the iCE40 a register shares the cell of a lookup table, which then has the register's name.
+        has_register = int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
+        return has_register or not cell["type"].startswith(self._anonymous)
 
 
 def _bits(cell, direction):

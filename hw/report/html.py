@@ -44,7 +44,8 @@ def render_page(report, floorplan, part):
             "cycles": plots.cycles_per_layer(report["layers"]),
             "utilisation": plots.utilisation(cells),
             "memory": plots.memory_map(report["memories"], available, block_ram_bits=part.family.ram_bits),
-            "floorplan": plots.floorplan(floorplan, part.tiles, colours, block_ram=part.family.ram_tiles),
+            "floorplan": plots.floorplan(floorplan, part.tiles, colours, block_ram=part.family.ram_tiles,
+                                         grid=part.family.tile_cells),
         },
     )
 

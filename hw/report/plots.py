@@ -140,11 +140,12 @@ def memory_map(memories, available, *, block_ram_bits=4096):
 SITE_SIZES = {"large RAM": (1, 0.5), "multiplier": (1, 1), "PLL": (1, 1), "pin": (1, 0.5)}
 
 
-def floorplan(cells, tiles, colours, *, block_ram=(1, 2)):
+def floorplan(cells, tiles, colours, *, block_ram=(1, 2), grid=(2, 4)):
     """The part as nextpnr filled it, tile (0, 0) at the lower left.
 
     ``cells`` as ``read_floorplan`` gives them, ``tiles`` the size of the grid (x, y), ``colours`` maps blocks to
-    colours in the order of the legend. ``block_ram`` is the size (x, y) of a block RAM in tiles.
+    colours in the order of the legend. ``block_ram`` is the size (x, y) of a block RAM in tiles, ``grid`` the columns
+    and rows of logic cells in a tile.
     """
     sizes = SITE_SIZES | {"block RAM": block_ram}
 
@@ -153,7 +154,7 @@ def floorplan(cells, tiles, colours, *, block_ram=(1, 2)):
         axes.add_patch(Rectangle((-0.5, -0.5), tiles[0] + 1, tiles[1] + 1, facecolor=FREE, edgecolor=GRID))
         handles = []
         for block, colour in colours.items():
-            outline = [_site(cell, sizes) for cell in cells if cell.block == block]
+            outline = [_site(cell, sizes, grid) for cell in cells if cell.block == block]
             if not outline:
                 continue
             # One path a block keeps the page small: a design has thousands of cells.
@@ -168,10 +169,11 @@ def floorplan(cells, tiles, colours, *, block_ram=(1, 2)):
     return _render(8.6, 6.4, draw, name="floorplan")
 
 
-def _site(cell, sizes):
-    """The outline of a cell's site; a tile's eight logic cells stand in two columns of four."""
+def _site(cell, sizes, grid):
+    """The outline of a cell's site; a tile's logic cells stand in columns, one above the other."""
     if cell.kind == "logic cell":
-        x, y, width, height = cell.x + 0.5 * (cell.slot // 4), cell.y + 0.25 * (cell.slot % 4), 0.5, 0.25
+        width, height = 1 / grid[0], 1 / grid[1]
+        x, y = cell.x + width * (cell.slot // grid[1]), cell.y + height * (cell.slot % grid[1])
     else:
         width, height = sizes[cell.kind]
         # Two pins, and two large RAMs, share a tile.

@@ -27,7 +27,8 @@ def test_every_port_has_a_pin(program, name):
     board = BOARDS[name]
     top = rtlil.convert(BoardTop(program, board), name="design").split("module \\design\n")[1].split("\nend\n")[0]
     ports = re.findall(r"wire width (\d+) (?:input|output) \d+ +\\(\w+)", top)
-    bits = {f"{port}[{index}]" if port == "leds" else port for width, port in ports for index in range(int(width))}
+    # The tools name the bits of a port by number, and the only bit of one by the port alone.
+    bits = {port if width == "1" else f"{port}[{index}]" for width, port in ports for index in range(int(width))}
     pins = board_pins(board, program)
     assert set(pins) == bits
     assert len(set(pins.values())) == len(pins)

@@ -21,7 +21,7 @@ from hw.estimate import (
     ram_count,
     window_cells,
 )
-from hw.families import ECP5, ICE40
+from hw.families import ECP5, FAMILIES, GATEMATE, GOWIN, ICE40
 from hw.memory import Rom, SimpleDualPortMemory, SinglePortMemory
 from sw import zoo
 from sw.compile import compile_graph
@@ -44,8 +44,18 @@ def test_ram_count(width, depth, shape, count):
     # A multiplexer behind the RAMs costs more than the RAM that it saves.
     (5, 4215, True, 3), (19, 1253, True, 3), (23, 4622, True, 8),
 ])
-def test_block_ram_count_of_the_ecp5(width, depth, written, count):
-    assert block_ram_count(ECP5, width, depth, written=written) == count
+def test_block_ram_count_of_the_ecp5_and_of_gowin(width, depth, written, count):
+    for family in (ECP5, GOWIN):
+        assert block_ram_count(family, width, depth, written=written) == count
+
+
+@pytest.mark.parametrize(("width", "depth", "written", "count"), [
+    (40, 512, False, 1), (41, 512, False, 2), (80, 512, False, 2), (81, 512, False, 3), (40, 513, False, 2),
+    (5, 4096, True, 1), (20, 1024, True, 1), (128, 708, False, 7), (24, 1024, False, 2), (1, 65536, False, 4),
+])
+def test_block_ram_count_of_the_gatemate(width, depth, written, count):
+    """In halves of a RAM of 40 Kbit."""
+    assert block_ram_count(GATEMATE, width, depth, written=written) == count
 
 
 @pytest.mark.parametrize(("width", "depth"), [(16, 256), (17, 256), (20, 1100), (384, 190)])
@@ -89,26 +99,24 @@ class Memories(wiring.Component):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "kinds"), [
-    ("ice40", {"rom": "SB_RAM40_4K", "buffer": "SB_RAM40_4K", "large": "SB_SPRAM256KA"}),
-    ("ice40-hx8k", {"rom": "SB_RAM40_4K", "buffer": "SB_RAM40_4K", "large": "SB_RAM40_4K"}),
-    ("ulx3s-25f", {"rom": "DP16KD", "buffer": "DP16KD", "large": "DP16KD"}),
-])
-def test_ram_count_is_what_yosys_takes(name, kinds, tmp_path):
+@pytest.mark.parametrize("name", ["ice40", "ice40-hx8k", "ulx3s-25f", "tang-nano-9k", "tang-nano-20k", "gatemate-evb"])
+def test_ram_count_is_what_yosys_takes(name, tmp_path):
     roms = [(16, 100), (16, 256), (10, 300), (40, 600), (20, 1100), (5, 8), (10, 1025)]
     buffers = [(48, 64), (16, 300), (3, 700), (8, 900), (19, 1253)]
     large = [(16, 470), (48, 350), (5, 3000)]
-    family = BOARDS[name].part.family
+    part = BOARDS[name].part
     flow.write_rtlil(Memories(roms, buffers, large), tmp_path, "design")
-    flow.synthesise(tmp_path, "design", BOARDS[name].part, log=tmp_path / "log")
+    flow.synthesise(tmp_path, "design", part, log=tmp_path / "log")
     netlist = (tmp_path / "design.json").read_text()
     for kind, sizes in (("rom", roms), ("buffer", buffers), ("large", large)):
         for width, depth in sizes:
-            cell = rf'"{kind}_{width}_{depth}\.memory[^"]*": {{\s*"hide_name": \d,\s*"type": "(SB_S?P?RAM\w+|DP16KD)"'
+            cell = rf'"{kind}_{width}_{depth}\.memory[^"]*": {{\s*"hide_name": \d,\s*"type": "(\w+)"'
             cells = re.findall(cell, netlist)
-            count = ram_count(width, depth, LARGE_RAM_SHAPE) if kinds[kind] == "SB_SPRAM256KA" else block_ram_count(
-                family, width, depth, written=kind != "rom")
-            assert cells == count * [kinds[kind]], (kind, width, depth)
+            if kind == "large" and part.large_rams:
+                assert cells == ram_count(width, depth, LARGE_RAM_SHAPE) * ["SB_SPRAM256KA"], (kind, width, depth)
+            else:
+                count = block_ram_count(part.family, width, depth, written=kind != "rom")
+                assert sum(part.family.ram_cells[cell] for cell in cells) == count, (kind, width, depth, cells)
 
 
 def test_large_memories_are_block_ram_where_there_is_no_other(large_cnn):
@@ -155,9 +163,11 @@ def test_formula_is_as_good_as_it_says(row):
     assert abs(estimate(program, BOARDS[board].part).logic_cells / cells - 1) <= ERROR
 
 
-def test_calibration_covers_both_boards_and_all_kinds_of_input():
-    assert {row[1] for row in CALIBRATION} == set(BOARDS)
-    assert {zoo.load(row[0]).graph.inputs.bits for row in CALIBRATION} == {1, 8}
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_calibration_covers_every_family_and_all_kinds_of_input(family):
+    rows = [row for row in CALIBRATION if BOARDS[row[1]].part.family is family]
+    assert len(rows) > len(COEFFICIENTS[family])
+    assert {zoo.load(row[0]).graph.inputs.bits for row in rows} == {1, 8}
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from hw.families import ECP5, GATEMATE, GOWIN, ICE40
 from hw.report.floorplan import PlacedCell, block_of, read_floorplan
 
 SUBMODULES = {
@@ -29,7 +30,7 @@ def test_block_of(name, block):
     assert block_of(name, SUBMODULES) == block
 
 
-def read(folder, cells):
+def read(folder, cells, family=ICE40):
     """Read a floorplan of ``cells``: (name, type, site, has a register, {input: bit}, {output: bit})."""
     module = {"cells": {
         name: {
@@ -44,7 +45,7 @@ def read(folder, cells):
     (folder / "placed.json").write_text(json.dumps({"modules": {"design": module}}))
     modules = {"SB_LUT4": {"cells": {}}, "design": {"cells": scopes}}
     (folder / "netlist.json").write_text(json.dumps({"modules": modules}))
-    return read_floorplan(folder / "placed.json", folder / "netlist.json")
+    return read_floorplan(folder / "placed.json", folder / "netlist.json", family)
 
 
 def test_sites(tmp_path):
@@ -74,7 +75,7 @@ def test_sites_of_the_ecp5(tmp_path):
         ("clocking.pll", "EHXPLLL", "X2/Y49/EHXPLL_LL", False, {}, {}),
         ("rx$tr_io", "TRELLIS_IO", "X0/Y44/PIOB", False, {}, {}),
         ("$gbuf$clk", "DCCA", "X3/Y25/LDCC3", False, {}, {}),
-    ]) == [
+    ], ECP5) == [
         PlacedCell("logic cell", "link", 3, 17, 5),
         PlacedCell("block RAM", "accelerator.weights", 28, 25, 3),
         PlacedCell("multiplier", "accelerator.array", 6, 13, 1),
@@ -83,12 +84,54 @@ def test_sites_of_the_ecp5(tmp_path):
     ]
 
 
+def test_sites_of_gowin(tmp_path):
+    assert read(tmp_path, [
+        ("serial.link.sum_LUT4_F", "LUT4", "X3Y17/LUT5", False, {}, {"F": 7}),
+        ("serial.link.byte_DFFRE_Q", "DFFRE", "X3Y17/DFF5", False, {"D": 7}, {"Q": 8}),
+        ("serial.link.carry_ALU_SUM", "ALU", "X2Y2/ALU3", False, {}, {"SUM": 9}),
+        ("serial.link.wide_MUX2_LUT5_O", "MUX2_LUT5", "X8Y17/MUX6", False, {"I0": 9}, {"O": 10}),
+        ("serial.accelerator.weights$7.memory.0.1", "SP", "X4Y27/BSRAM", False, {"AD0": 10}, {}),
+        ("serial.accelerator.array.product", "MULT9X9", "X19Y18/MULT9X900", False, {}, {}),
+        ("clocking.pll", "rPLL", "X46Y9/PLL", False, {}, {}),
+        ("rx_IBUF_O", "IBUF", "X1Y28/IOBB", False, {}, {}),
+        ("$PACKER_GND_DRV", "GOWIN_GND", "X0Y0/GND", False, {}, {}),
+    ], GOWIN) == [
+        PlacedCell("logic cell", "link", 3, 17, 5),
+        PlacedCell("logic cell", "accelerator.weights", 2, 2, 3),
+        PlacedCell("block RAM", "accelerator.weights", 4, 27, 0),
+        PlacedCell("multiplier", "accelerator.array", 19, 18, 900),
+        PlacedCell("PLL", "clocking", 46, 9, 0),
+        PlacedCell("pin", "board", 1, 28, 1),
+    ]
+
+
+def test_sites_of_the_gatemate(tmp_path):
+    assert read(tmp_path, [
+        ("$abc$1$blif$2", "CPE_L2T4", "X141Y73/CPE_LT_L", False, {}, {"OUT": 7}),
+        ("$abc$1$blif$3", "CPE_L2T5", "X88Y93/CPE_LT_U", False, {"IN1": 7}, {"OUT": 8}),
+        ("serial.link.byte_CC_DFF_Q", "CPE_FF", "X88Y93/CPE_FF_U", False, {"DIN": 8}, {"DOUT": 9}),
+        ("$auto$1$addf_i", "CPE_ADDF2", "X104Y76/CPE_LT_FULL", False, {}, {"OUT1": 10}),
+        ("serial.accelerator.weights$7.memory.0.1$full", "RAM", "X99Y67/RAM", False, {"A": 10}, {}),
+        ("clocking.pll", "PLL", "X33Y131/PLL1", False, {}, {}),
+        ("rx", "CPE_IBUF", "X165Y75/GPIO", False, {}, {}),
+    ], GATEMATE) == [
+        PlacedCell("logic cell", "link", 141, 73, 0),
+        PlacedCell("logic cell", "link", 88, 93, 1),
+        # An adder of two bits takes both halves.
+        PlacedCell("logic cell", "accelerator.weights", 104, 76, 0),
+        PlacedCell("logic cell", "accelerator.weights", 104, 76, 1),
+        PlacedCell("block RAM", "accelerator.weights", 99, 67, 0),
+        PlacedCell("PLL", "clocking", 33, 131, 1),
+        PlacedCell("pin", "board", 165, 75, 0),
+    ]
+
+
 def test_a_sum_belongs_to_what_reads_it_and_not_to_the_rest_of_its_carries(tmp_path):
     found = read(tmp_path, [
         ("a$CCU2_COMB0", "TRELLIS_COMB", "X1/Y1/SLICEA.K0", False, {}, {"FCO": 1, "F": 2}),
         ("$nextpnr_CCU2C_0$CCU2_COMB0", "TRELLIS_COMB", "X1/Y1/SLICEA.K1", False, {"FCI": 1}, {"F": 3}),
         ("serial.link.byte_TRELLIS_FF_Q", "TRELLIS_FF", "X1/Y1/SLICEA.FF0", False, {"DI": 2}, {"Q": 4}),
-    ])
+    ], ECP5)
     assert [cell.block for cell in found] == ["link", "board"]
 
 
