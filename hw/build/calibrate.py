@@ -1,10 +1,11 @@
 """``python -m hw.build.calibrate``: measure the logic cells of several arrays and fit the estimate to them.
 
-Prints the tables that ``hw/estimate.py`` holds. Each row is a synthesis: the whole takes about half an hour.
+Prints the tables that ``hw/estimate.py`` holds. Each row is a synthesis: the whole takes about an hour.
 """
 
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +82,21 @@ def measure(network, board, rows, columns, lanes, drain):
 
 
 def fit_coefficients(terms, cells):
-    """Return the coefficients with the least squares of the relative errors, and each row's relative error."""
+    """Return the coefficients with the least squares of the relative errors, and each row's relative error.
+
+    None is negative: nothing saves cells, and where the rows cannot tell two terms apart, that would only fit noise.
+    """
     terms, cells = np.array(terms, float), np.array(cells, float)
-    coefficients, *_ = np.linalg.lstsq(terms / cells[:, None], np.ones(len(cells)), rcond=None)
-    return coefficients, terms @ coefficients / cells - 1
+    best = None
+    # The terms are few enough for every choice of those that count.
+    for chosen in product((False, True), repeat=terms.shape[1]):
+        coefficients = np.zeros(terms.shape[1])
+        shares = terms[:, chosen] / cells[:, None]
+        coefficients[list(chosen)], *_ = np.linalg.lstsq(shares, np.ones(len(cells)), rcond=None)
+        errors = terms @ coefficients / cells - 1
+        if min(coefficients) >= 0 and (best is None or errors @ errors < best[1] @ best[1]):
+            best = coefficients, errors
+    return best
 
 
 def main():

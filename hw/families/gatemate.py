@@ -13,7 +13,7 @@ HALVES = {"L": (0,), "U": (1,), "F": (0, 1)}
 
 
 def _synthesis(part, name, multipliers):
-    # Multipliers are logic here too: those that Yosys has for the part take more of it.
+    # The part has no multipliers but those that its logic makes: products are treated like any other logic.
     return [
         f"synth_gatemate -luttree -nomult -top {name} -run begin:vlog",
         # Registers get their names back, and the hierarchy stays: both go where the command writes files itself.
