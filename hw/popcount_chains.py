@@ -13,16 +13,17 @@ def chain_levels(lanes):
 class AdderTree:
     """Counts lanes: two numbers of k bits, and one lane as their carry in, make a number of k + 1 bits.
 
-    ``2**k - 1`` lanes leave no end loose. A family's tree has two methods more. ``leaf(lanes)`` returns the bits of the
-    count of one to three lanes. ``add(level, a, b, lane)`` returns those of ``a + b`` and a lane, where ``a`` and ``b``
-    are lists of as many bits. A lane is whatever ``leaf`` and ``add`` take, and ``held(lane)`` the same a cycle later.
+    ``2**k - 1`` lanes leave no end loose. ``registers`` are the levels between two registers; 0 means none. ``chain``
+    makes the family's carry chains of up to ``longest`` cells, as ``Chains`` has them.
 
-    ``registers`` are the levels between two registers; 0 means none.
+    A family's tree has two methods more: ``leaf(lanes)`` returns the bits of the count of one to three lanes, and
+    ``held(lane)`` a lane a cycle later. A lane is whatever these and a chain's ``append`` take.
     """
 
-    def __init__(self, module, registers):
+    def __init__(self, module, registers, chain, longest):
         self.module = module
         self.registers = registers
+        self.chains = Chains(lambda: chain(module), longest)
 
     def count(self, lanes):
         """The bits of the count of a list of lanes, ``chain_levels(len(lanes))`` levels later."""
@@ -39,7 +40,7 @@ class AdderTree:
                 if rest and earlier > chain_levels(len(rest)):
                     b = self.register(b)
         b = [*b, *[Const(0, 1)] * (len(a) - len(b))]
-        return self._behind(level, self.add(level, a, b, lane))
+        return self._behind(level, self.chains.add(level, a, b, lane))
 
     def register(self, bits):
         """The bits a cycle later."""
@@ -67,7 +68,7 @@ class Chains:
         self._open = {}
 
     def add(self, level, a, b, lane):
-        """As ``AdderTree.add``."""
+        """The bits of ``a + b`` and a lane on a level, where ``a`` and ``b`` are lists of as many bits."""
         chain = self._open.get(level)
         if chain is None or chain.length + len(a) + 1 > self._longest:
             if chain is not None:

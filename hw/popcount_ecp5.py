@@ -5,7 +5,7 @@ from typing import Any
 
 from amaranth import Const, Instance, Signal
 
-from hw.popcount_chains import AdderTree, Chains
+from hw.popcount_chains import AdderTree
 
 __all__ = ["ecp5_popcount"]
 
@@ -27,27 +27,21 @@ def ecp5_popcount(popcount, m):
     carry of three lanes is one of the third, and what makes it is a function of its own two inputs where the others are
     0: XOR is one such, XNOR would be none of a position that adds lanes.
     """
-    tree = _Tree(m, popcount.registers)
+    tree = _Tree(m, popcount.registers, _Chain, LONGEST)
     bits = tree.count(list(zip(popcount.weight, popcount.activation, strict=True)))
-    tree.end()
+    tree.chains.end()
     return bits
 
 
 class _Tree(AdderTree):
     """A lane is a pair of bits, whose XOR counts."""
 
-    def __init__(self, module, registers):
-        super().__init__(module, registers)
-        self._chains = Chains(lambda: _Chain(module), LONGEST)
-        self.add = self._chains.add
-        self.end = self._chains.end
-
     def leaf(self, lanes):
         if len(lanes) == 1:
             ((left, right),) = lanes
             return [left ^ right]
         first, second, third = *lanes, *[(_ZERO, _ZERO)] * (3 - len(lanes))
-        return self._chains.add(1, [first], [second], third)
+        return self.chains.add(1, [first], [second], third)
 
     def held(self, lane):
         left, right = lane

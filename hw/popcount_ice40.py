@@ -2,7 +2,7 @@
 
 from amaranth import Const, Instance, Signal
 
-from hw.popcount_chains import AdderTree, Chains
+from hw.popcount_chains import AdderTree
 
 __all__ = ["ice40_popcount"]
 
@@ -20,21 +20,15 @@ def ice40_popcount(popcount, m):
     An adder of k bits takes k + 1 cells: the LUT of the one that lets its carry in passes the carry of the adder before
     it out. Carry cells look at bare inputs, so a lane's XNOR is a LUT of its own, or part of a full adder.
     """
-    tree = _Tree(m, popcount.registers)
+    tree = _Tree(m, popcount.registers, _Chain, LONGEST)
     agree = ~(popcount.weight ^ popcount.activation)
     bits = tree.count(list(agree))
-    tree.end()
+    tree.chains.end()
     return bits
 
 
 class _Tree(AdderTree):
     """A lane is a bit."""
-
-    def __init__(self, module, registers):
-        super().__init__(module, registers)
-        self._chains = Chains(lambda: _Chain(module), LONGEST)
-        self.add = self._chains.add
-        self.end = self._chains.end
 
     def leaf(self, lanes):
         if len(lanes) == 1:
