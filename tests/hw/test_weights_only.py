@@ -265,7 +265,7 @@ def test_refusals(finished, tmp_path, capsys, arguments, message):
     ("report.json", "[]", "no finished build in {out} ("),
     ("report.json", '{"board": "ice40", "network": "first"}',
      "the build in {out} has a report without place and route; build it without --weights-only"),
-    ("program.json", "{}", "the build in {out} cannot be read: program {out}: schema None, this version reads 2; "),
+    ("program.json", "{}", "the build in {out} cannot be read: program {out}: schema None, this version reads 3; "),
     ("program.npz", "", "the build in {out} cannot be read: program {out}: program.npz does not match the sha256 in "),
     ("design.il", None, "the build in {out} lacks design.il; build it without --weights-only"),
     ("design.asc", None, "the build in {out} lacks design.asc; build it without --weights-only"),
