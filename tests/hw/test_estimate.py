@@ -111,7 +111,8 @@ def test_ram_count_is_what_yosys_takes(name, tmp_path):
     for kind, sizes in (("rom", roms), ("buffer", buffers), ("large", large)):
         for width, depth in sizes:
             cell = rf'"{kind}_{width}_{depth}\.memory[^"]*": {{\s*"hide_name": \d,\s*"type": "(\w+)"'
-            cells = re.findall(cell, netlist)
+            # Logic behind a memory has its name too.
+            cells = [found for found in re.findall(cell, netlist) if found in {*part.family.ram_cells, "SB_SPRAM256KA"}]
             if kind == "large" and part.large_rams:
                 assert cells == ram_count(width, depth, LARGE_RAM_SHAPE) * ["SB_SPRAM256KA"], (kind, width, depth)
             else:
