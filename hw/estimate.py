@@ -13,8 +13,8 @@ __all__ = [
 ]
 
 #: Builds that the formula was fitted to: network of the zoo, board, rows, columns, lanes, drain, and the logic cells
-#: after packing. ``python -m hw.build.calibrate`` measures them again: all but the first of the MLP on the iCE40 are from
-#: before popcounts in carry chains, which take fewer.
+#: after packing. ``python -m hw.build.calibrate`` measures them again: all but the first of the MLP on the iCE40 are
+#: from before popcounts in carry chains, which take fewer.
 CALIBRATION = (
     ("cnn-fashion", "ice40", 12, 3, 16, 2, 4740),
     ("cnn-fashion", "ice40", 8, 3, 48, 1, 5976),
