@@ -88,7 +88,9 @@ def test_design_becomes_a_bitstream(name, tmp_path):
     # Gowin's LUTs that only lead to a flip-flop come in after packing.
     assert drawn >= packed if family is GOWIN else drawn == packed
     rams = [cell for cell in floorplan if cell.kind in ("block RAM", "large RAM")]
-    assert {cell.block for cell in rams} == {"rom", "ram"}
+    # GateMate's two halves may be one cell, which has one block.
+    assert {cell.block for cell in rams} <= {"rom", "ram"}
+    assert len({cell.block for cell in rams}) == (1 if family is GATEMATE else 2)
     assert len({(cell.kind, cell.x, cell.y, cell.slot) for cell in floorplan}) == len(floorplan)
     assert all(cell.x < board.part.tiles[0] and cell.y < board.part.tiles[1] for cell in floorplan)
 
