@@ -33,6 +33,9 @@ BLOCK_RAM_CELLS = {cell: count for family in FAMILIES for cell, count in family.
 DELETE_LIBRARY_COPIES = "delete =A:blackbox =$paramod* %i"
 
 INTERNAL_ATTRIBUTES = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
+#: ABC can end without a word over a netlist that it cannot read, and takes Yosys with it. These commands make another
+#: one of the same function, on which it does not.
+OTHER_NETLIST = ("proc", "flatten", "opt", "opt_share", "opt")
 #: What Amaranth's own Verilog back end does.
 VERILOG_COMMANDS = (
     "proc -nomux -norom", "memory_collect", f"attrmap {INTERNAL_ATTRIBUTES}", f"attrmap -modattr {INTERNAL_ATTRIBUTES}",
@@ -109,14 +112,23 @@ def synthesise(folder, name, part, *, log, multipliers=False):
     wanted = multipliers and part.multipliers > 0
     # A part without large RAM holds those memories in block RAM.
     no_large_ram = [] if part.large_rams else ['setattr -set ram_style "block" a:ram_style=huge']
-    commands = [
-        f"read_rtlil {name}.il", *no_large_ram, PREPARE, *map_roms(part.family),
-        *part.family.synthesis(part, name, wanted), DELETE_LIBRARY_COPIES, f"write_json {name}.json",
-        f"tee -q -o {name}.stat.json stat -json",
-    ]
-    _run_yosys(commands, folder, log=log)
+    read = [f"read_rtlil {name}.il", *no_large_ram, PREPARE, *map_roms(part.family)]
+    write = [*part.family.synthesis(part, name, wanted), DELETE_LIBRARY_COPIES, f"write_json {name}.json",
+             f"tee -q -o {name}.stat.json stat -json"]
+    try:
+        _run_yosys([*read, *write], folder, log=log)
+    except ToolError as error:
+        if isinstance(error, ToolTimeout) or not _ended_in_abc(error):
+            raise
+        _run_yosys([*read, *OTHER_NETLIST, *write], folder, log=log)
     statistics = json.loads((Path(folder) / f"{name}.stat.json").read_text())
     return Netlist(statistics["design"]["num_cells_by_type"])
+
+
+def _ended_in_abc(error):
+    """Whether Yosys ended where it had called ABC, which said nothing."""
+    lines = Path(error.log).read_text(errors="replace").splitlines() if error.log else []
+    return bool(lines) and lines[-1].startswith("Running ABC command")
 
 
 def check_memories(netlist, needs, *, log):

@@ -68,6 +68,6 @@ GATEMATE = Family(
         "CPE_MX4": "logic cell", "CPE_MULT": "logic cell", "RAM": "block RAM", "RAM_HALF": "block RAM", "PLL": "PLL",
         "CPE_IBUF": "pin", "CPE_OBUF": "pin",
     },
-    sites=_sites, anonymous=("CPE_L2T", "CPE_ADDF", "CPE_MX", "CPE_MULT", "CPE_RAM", "CPE_BRIDGE", "CPE_CPLINES"),
+    sites=_sites, anonymous=("CPE_L2T", "CPE_ADDF", "CPE_MX", "CPE_MULT", "CPE_BRIDGE", "CPE_CPLINES"),
     logic_share=0.7,
 )

@@ -83,7 +83,7 @@ class _Owners:
             chain.append(name)
             readers = [reader for bit in _bits(cell, "output") for reader in self._readers.get(bit, ())]
             following = next((reader for reader in readers if reader not in chain), None)
-            if self._keeps_its_name(cell) or following is None:
+            if self._keeps_its_name(name, cell) or following is None:
                 self._blocks[name] = block_of(name, self._submodules)
             else:
                 name = following
@@ -91,10 +91,11 @@ class _Owners:
             self._blocks[cell] = self._blocks[name]
         return self._blocks[name]
 
-    def _keeps_its_name(self, cell):
+    def _keeps_its_name(self, name, cell):
         # On the iCE40 a register shares the cell of a lookup table, which then has the register's name.
         has_register = int(cell["parameters"].get("DFF_ENABLE", "0"), 2) == 1
-        return has_register or not cell["type"].startswith(self._anonymous)
+        # A name that a tool gave says nothing: two RAMs that nextpnr merged have one.
+        return has_register or not (name.startswith("$") or cell["type"].startswith(self._anonymous))
 
 
 def _bits(cell, direction):

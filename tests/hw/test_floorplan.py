@@ -112,6 +112,9 @@ def test_sites_of_the_gatemate(tmp_path):
         ("serial.link.byte_CC_DFF_Q", "CPE_FF", "X88Y93/CPE_FF_U", False, {"DIN": 8}, {"DOUT": 9}),
         ("$auto$1$addf_i", "CPE_ADDF2", "X104Y76/CPE_LT_FULL", False, {}, {"OUT1": 10}),
         ("serial.accelerator.weights$7.memory.0.1$full", "RAM", "X99Y67/RAM", False, {"A": 10}, {}),
+        # Two halves that nextpnr merged: the cells that take its data to the logic still have the first one's name.
+        ("$ram$merged$id3", "RAM", "X99Y83/RAM", False, {}, {"DO": 11}),
+        ("serial.accelerator.weights$7.memory.0.2$DOA[0]_rami", "CPE_RAMI", "X98Y83/CPE_RAMIO_L", False, {"I": 11}, {}),
         ("clocking.pll", "PLL", "X33Y131/PLL1", False, {}, {}),
         ("rx", "CPE_IBUF", "X165Y75/GPIO", False, {}, {}),
     ], GATEMATE) == [
@@ -121,6 +124,7 @@ def test_sites_of_the_gatemate(tmp_path):
         PlacedCell("logic cell", "accelerator.weights", 104, 76, 0),
         PlacedCell("logic cell", "accelerator.weights", 104, 76, 1),
         PlacedCell("block RAM", "accelerator.weights", 99, 67, 0),
+        PlacedCell("block RAM", "accelerator.weights", 99, 83, 0),
         PlacedCell("PLL", "clocking", 33, 131, 1),
         PlacedCell("pin", "board", 165, 75, 0),
     ]
