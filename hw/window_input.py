@@ -157,6 +157,7 @@ class WindowInput(wiring.Component):
             memory.write_data.eq(pixel),
         ]
         return memory, receiver.commit
+
     def _fetch(self, m, memory, released):
         """Read each group's pixels; return when one arrives, and the pixel.
 
