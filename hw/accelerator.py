@@ -143,7 +143,7 @@ class Accelerator(wiring.Component):
             strides=program.strides, style="huge" if program.words is None else "block")
         m.submodules.array = array = Array(
             rows=engine.rows, columns=engine.columns, lanes=engine.lanes, sum_width=program.sum_width,
-            popcount=self._popcount)
+            stages=engine.popcount_stages, popcount=self._popcount)
         m.submodules.results = results = ResultSender(
             classes=program.classes, score_width=program.score_width, score_bytes=program.score_bytes)
         m.submodules.image = image = self._input_unit()

@@ -17,7 +17,8 @@ class Pass(data.StructLayout):
     """Where a pass begins: its first valid tap.
 
     ``address`` and ``phase`` name the feature word (``hw.features``), ``weights`` the weight word; ``ky``, ``kx`` the
-    tap, ``y`` and ``x`` the input pixel that column 0 reads there (``x`` may lie outside the map).
+    tap, ``y`` and ``x`` the input pixel that column 0 reads there (``x`` may lie outside the map). ``beyond`` says that
+    all columns lie behind the map's right edge: each tap row then has one tap, that no column takes.
     """
 
     def __init__(self, *, columns, address_width, weight_width, fields):
@@ -29,6 +30,7 @@ class Pass(data.StructLayout):
             "kx": len(fields["padding"]),
             "y": len(fields["in_height"]),
             "x": coordinate(columns, fields),
+            "beyond": 1,
             "dy": 1,
             "dx": 1,
             "group_first": 1,
@@ -38,6 +40,8 @@ class Pass(data.StructLayout):
 
 class PassSequencer(wiring.Component):
     """Counts through the passes of a layer and works out where each begins; padded taps before it are skipped.
+
+    Before a 2 x 2 pool, two passes side by side (``dx``) give twice as many neighbouring columns as the array has.
 
     Channel groups of a grouped convolution take their taps from windows of a pixel's words: ``turn`` of them from the
     first, as many from the one behind it, and after ``windows`` from the first again.
@@ -73,8 +77,8 @@ class PassSequencer(wiring.Component):
         m = Module()
         field = self._fields
         stride = field["stride"] + 1
-        wide = Signal()  # stride x pool is 2
-        m.d.comb += wide.eq((field["stride"] != 0) | (field["pool"] != 0))
+        strided, wide = Signal(), Signal()  # the stride, or stride x pool, is 2
+        m.d.comb += [strided.eq(field["stride"] != 0), wide.eq(strided | (field["pool"] != 0))]
         words = Signal(len(field["words"]) + 1)
         pitch = Signal(range((1 << len(field["words"])) + (1 << len(field["skip"]))))
         m.d.comb += [words.eq(field["words"] + 1), pitch.eq(words + field["skip"])]
@@ -93,8 +97,8 @@ class PassSequencer(wiring.Component):
         # Stage 1: the loops. Stage 2: small offsets. Stage 3: addresses.
         position = Signal(data.StructLayout({
             "y": down_shape, "x": across_shape, "row": skip_shape + 2, "ky": skip_shape, "kx": skip_shape, "shift": 4,
-            "address": self.address_width, "weights": self.weight_width, "dy": 1, "dx": 1, "group_first": 1,
-            "final": 1,
+            "address": self.address_width, "weights": self.weight_width, "beyond": 1, "dy": 1, "dx": 1,
+            "group_first": 1, "final": 1,
         }))
         position_valid = Signal()
         step = Signal()
@@ -132,13 +136,12 @@ class PassSequencer(wiring.Component):
             ]
 
         y, x, right = Signal(down_shape), Signal(across_shape), Signal(across_shape)
-        down, aside, skip_y, skip_x = Signal(2), Signal(2), Signal(skip_shape), Signal(skip_shape)
+        down, skip_y, skip_x = Signal(2), Signal(skip_shape), Signal(skip_shape)
         m.d.comb += [
             down.eq(Mux(dy, stride, 0)),
-            aside.eq(Mux(dx, stride, 0)),
             y.eq(top + down),
-            x.eq(left + aside),
-            right.eq(x + ((self.columns - 1) << wide)),
+            x.eq(left + Mux(dx, self.columns, 0)),
+            right.eq(x + ((self.columns - 1) << strided)),
             skip_y.eq(Mux(y < 0, -y, 0)),
             skip_x.eq(Mux(right < 0, -right, 0)),
         ]
@@ -146,17 +149,19 @@ class PassSequencer(wiring.Component):
             m.d.sync += [
                 position_valid.eq(running),
                 position.y.eq(y + skip_y), position.x.eq(x + skip_x), position.row.eq(down + skip_y),
-                position.ky.eq(skip_y), position.kx.eq(skip_x), position.shift.eq(field["phase"] + aside + skip_x),
+                position.ky.eq(skip_y), position.kx.eq(skip_x), position.shift.eq(field["phase"] + skip_x),
                 position.address.eq(band + across + window), position.weights.eq(weights),
-                position.dy.eq(dy), position.dx.eq(dx),
+                position.beyond.eq(dx & (x > field["in_width"])), position.dy.eq(dy), position.dx.eq(dx),
                 position.group_first.eq((dy == 0) & (dx == 0) & (group_c == 0)), position.final.eq(final),
             ]
 
-        groups, phase = Signal(4), Signal(range(max(2, self.columns)))
+        # Taps are skipped only where the padding holds all columns.
+        furthest = max(self.columns, 1 << len(field["padding"])) - 1
+        groups, phase = Signal(range(furthest // self.columns + 2)), Signal(range(max(2, self.columns)))
         with m.Switch(position.shift):
-            for shift in range(16):
+            for shift in range(furthest + 1):
                 with m.Case(shift):
-                    m.d.comb += [groups.eq(shift // self.columns), phase.eq(shift % self.columns)]
+                    m.d.comb += [groups.eq(shift // self.columns + position.dx), phase.eq(shift % self.columns)]
         with m.If(step):
             p = self.o.payload
             m.d.sync += [
@@ -165,8 +170,8 @@ class PassSequencer(wiring.Component):
                 p.phase.eq(phase),
                 p.weights.eq(position.weights + position.ky * field["row_taps"] + position.kx * words),
                 p.ky.eq(position.ky), p.kx.eq(position.kx), p.y.eq(position.y), p.x.eq(position.x),
-                p.dy.eq(position.dy), p.dx.eq(position.dx), p.group_first.eq(position.group_first),
-                p.final.eq(position.final),
+                p.beyond.eq(position.beyond), p.dy.eq(position.dy), p.dx.eq(position.dx),
+                p.group_first.eq(position.group_first), p.final.eq(position.final),
             ]
         return m
 

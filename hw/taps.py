@@ -80,7 +80,7 @@ class TapSequencer(wiring.Component):
         y, x = Signal.like(start.y), Signal.like(start.x)
 
         word_last = self.word == field["words"]
-        kx_last = (kx == field["kernel_w"]) | (x == field["in_width"])
+        kx_last = (kx == field["kernel_w"]) | (x == field["in_width"]) | start.beyond
         ky_last = (ky == field["kernel_h"]) | (y == field["in_height"])
         tap_last = word_last & kx_last & ky_last
         last = tap_last & (plane == field["planes"])
@@ -92,7 +92,7 @@ class TapSequencer(wiring.Component):
             self.image.eq(field["image"]),
             self.issue.eq(active & ~waits & ~(last & (cooling != 0))),
             self.i.ready.eq(~active | (self.issue & last)),
-            self.stride.eq((field["stride"] != 0) | (field["pool"] != 0)),
+            self.stride.eq(field["stride"] != 0),
             self.pitch.eq(field["words"] + field["skip"] + 1),
             self.group_first.eq(first & start.group_first),
             self.plane_last.eq(word_last),

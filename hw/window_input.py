@@ -253,7 +253,6 @@ class WindowInput(wiring.Component):
 
     def _hand_out(self, m, planes):
         """Pack the windows' bits into the lanes: a word of them, at a position in the pool window."""
-        step = self.stride * self.pool
         taps = list(product(range(self.kernel), range(self.kernel), range(self.channels)))
         places = list(product(range(self.words), range(self.pool), range(self.pool)))
         choice = self._delay(m, Cat(*(control for control, values in (
@@ -262,7 +261,7 @@ class WindowInput(wiring.Component):
             with m.Switch(choice):
                 for number, (part, py, px) in enumerate(places):
                     lanes = [
-                        planes[py * self.stride + ky, column * step + px * self.stride + kx, channel]
+                        planes[py * self.stride + ky, (px * self.columns + column) * self.stride + kx, channel]
                         for ky, kx, channel in taps[part * self.lanes:(part + 1) * self.lanes]
                     ]
                     with m.Case(number):

@@ -90,7 +90,7 @@ def _compile_chain(graph: ir.Graph, engine: Engine, least: Program | None) -> Pr
         score_width=common_score_width(score_width(plans[-1]), least),
         sum_width=max(plan.sum_width for plan in plans),
         feature_depth=depth,
-        strides=(1, 2) if any(layer.step == 2 for layer in layers if layer.source == "features") else (1,),
+        strides=(1, 2) if any(layer.stride == 2 for layer in layers if layer.source == "features") else (1,),
         pooling=any(layer.pool > 1 for layer in layers), classes=layers[-1].out_shape[2],
         layer_names=tuple(layer.name for layer in layers), layer_shapes=tuple(layer.out_shape for layer in layers),
         schedule=schedule,

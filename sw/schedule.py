@@ -22,7 +22,7 @@ __all__ = [
 #: From ``begin`` to the first beat: loop registers, two address stages, the beat's own registers.
 BEGIN_TO_BEAT = 4
 #: From a pass's last beat to the write that its first drained row can cause: address, memory, word register,
-#: matches, sum, drain register, bit, word.
+#: matches, sum, drain register, bit, word. The popcount's stages are further cycles, here and in ``BEAT_TO_RESULT``.
 BEAT_TO_WRITE = 8
 #: From the start of a group's fetch to its windows, beyond a cycle a pixel.
 FETCH = 1
@@ -206,6 +206,10 @@ def _steps(plan: LayerPlan) -> int:
     return plan.engine.rows if plan.layer.is_head else plan.engine.drain_steps
 
 
+def _beat_to_write(engine: Engine) -> int:
+    return BEAT_TO_WRITE + engine.popcount_stages
+
+
 def _writes(plan: LayerPlan) -> list[list[int]]:
     """For each channel group, from a pass's last beat to the announcement of each feature word that it completes."""
     engine = plan.engine
@@ -219,7 +223,7 @@ def _writes(plan: LayerPlan) -> list[list[int]]:
         for step in range(steps):
             filled += 1
             if filled == slots or (last and step == steps - 1):
-                complete.append(BEAT_TO_WRITE - 1 + step)
+                complete.append(_beat_to_write(engine) - 1 + step)
                 filled = 0
         groups.append(complete)
     return groups
@@ -310,7 +314,7 @@ def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
     timing = FrameTiming(
         beats=beats, result_bytes=2 * layers[-1].out_shape[2] + 1, input_buffers=2 if flat else 1, result_buffers=2,
         reset_to_check=SEQUENCER_WORDS + 1, body=body, head=begin + issues[-1].last, recover=_recover(head),
-        result=BEAT_TO_RESULT + head.last_rows - 1,
+        result=BEAT_TO_RESULT + engine.popcount_stages + head.last_rows - 1,
         release=begin + (issues[0].last + 2 if flat else issues[0].release),
     )
     return Schedule(engine=engine, layers=tuple(rows), timing=timing)
@@ -318,4 +322,4 @@ def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
 
 def _recover(plan: LayerPlan) -> int:
     """From a layer's last beat to the next layer's earliest check."""
-    return max(SEQUENCER_WORDS + 1, BEAT_TO_WRITE + _steps(plan))
+    return max(SEQUENCER_WORDS + 1, _beat_to_write(plan.engine) + _steps(plan))

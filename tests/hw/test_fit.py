@@ -125,7 +125,6 @@ def test_too_few_logic_cells(middle_cnn):
 
 
 @pytest.mark.parametrize(("fixed", "message"), [
-    ({"columns": 2}, "conv1: stride x pool is 2, which shares a factor with the array's 2 columns; use an odd number"),
     ({"rows": 0}, "array rows must be an integer from 1 to 256, not 0"),
     ({"lanes": 1000}, "array lanes must be an integer from 1 to 256, not 1000"),
 ])

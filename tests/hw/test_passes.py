@@ -68,14 +68,16 @@ class Shape:
         return order[group_c % len(order)] * self.words
 
     def first_tap(self, row, group_x, dy, dx):
-        """(ky, kx, y, x of column 0) of the first tap at which any column has a pixel inside the map."""
-        step = self.stride * self.pool
+        """(ky, kx, y, x of column 0) of the first tap at which any column has a pixel inside the map; if all lie
+        behind it, of the first in a row inside.
+        """
         for ky in range(self.kernel[0]):
             for kx in range(self.kernel[1]):
-                y = row * step + dy * self.stride - self.padding + ky
-                x = group_x * self.columns * step + dx * self.stride - self.padding + kx
-                inside = [0 <= x + column * step < self.in_shape[1] for column in range(self.columns)]
-                if 0 <= y < self.in_shape[0] and any(inside):
+                y = (row * self.pool + dy) * self.stride - self.padding + ky
+                x = (group_x * self.pool + dx) * self.columns * self.stride - self.padding + kx
+                places = [x + column * self.stride for column in range(self.columns)]
+                inside = any(0 <= place < self.in_shape[1] for place in places) or x - kx >= self.in_shape[1]
+                if 0 <= y < self.in_shape[0] and inside:
                     return ky, kx, y, x
         raise AssertionError("a pass without a tap")
 
@@ -93,7 +95,8 @@ class Shape:
                                 "phase": x % self.columns,
                                 "weights": self.weights + (group_c * fields["group_taps"] + ky * fields["row_taps"]
                                                            + kx * self.words) % (1 << WEIGHT_WIDTH),
-                                "ky": ky, "kx": kx, "y": y, "x": x, "dy": dy, "dx": dx,
+                                "ky": ky, "kx": kx, "y": y, "x": x, "beyond": int(x - kx >= self.in_shape[1]),
+                                "dy": dy, "dx": dx,
                                 "group_first": int(group_c == dy == dx == 0), "final": 0,
                             })
         found[-1]["final"] = 1
@@ -106,6 +109,8 @@ SHAPES = {
     "one column": [Shape((5, 4), (3, 3), 1, padding=1, words=2, groups_c=2, base=100)],
     "two columns": [Shape((4, 7), (3, 5), 2, padding=2, words=3, groups_c=2, base=3, weights=40)],
     "pool": [Shape((7, 8), (3, 3), 3, pool=2, padding=1, words=2, groups_c=3, base=200)],
+    "pool, four columns": [Shape((6, 14), (3, 3), 4, pool=2, padding=1, groups_c=2, base=40)],
+    "pool, a half beyond the map": [Shape((4, 8), (3, 3), 5, pool=2, padding=1, words=2, base=70)],
     "pool, one column": [Shape((6, 6), (3, 3), 1, pool=2, padding=1, groups_c=2)],
     "stride": [Shape((9, 8), (3, 3), 5, stride=2, padding=1, words=2, groups_c=2, base=80)],
     "padding of 3": [Shape((4, 4), (7, 7), 4, padding=3, words=2, base=60)],

@@ -21,6 +21,7 @@ WEIGHT_WIDTH = 12
 NETWORKS = {
     "pools, masked columns": (random_cnn(1, (9, 8, 1), 4, (4, 6), pools=(1, 2), classes=5), Engine(4, 3, 8, 2)),
     "words": (random_cnn(2, (6, 5, 2), 2, (12, 10), padding=(1, 0)), Engine(4, 2, 8, 2)),
+    "pool, half a group behind the map": (random_cnn(9, (6, 8, 1), 2, (4, 6), pools=(2,)), Engine(4, 5, 8, 2)),
     "stride, one column": (random_cnn(3, (8, 7, 1), 1, (8, 6), stride=(1, 2), padding=(0, 1)), Engine(8, 1, 4, 4)),
     "wide kernel, five columns": (random_cnn(4, (7, 8, 1), 3, (4, 4), kernel=(3, 5), padding=(1, 2)),
                                   Engine(2, 5, 6)),
@@ -62,17 +63,18 @@ def beats_of(f, columns):
 
 
 def beats_of_pass(f, columns, row, group_x, group_c, dy, dx):
-    stride, step = f["stride"] + 1, (f["stride"] + 1) * (f["pool"] + 1)
+    stride, pool = f["stride"] + 1, f["pool"] + 1
     words, seen = f["words"] + 1, 0
     for plane in range(f["planes"] + 1):
         for ky in range(f["kernel_h"] + 1):
             for kx in range(f["kernel_w"] + 1):
                 # Rows and columns from the padding's corner on.
-                y = row * step + dy * stride + ky
-                places = [(group_x * columns + column) * step + dx * stride + kx for column in range(columns)]
+                y = (row * pool + dy) * stride + ky
+                places = [((group_x * pool + dx) * columns + column) * stride + kx for column in range(columns)]
                 inside = [f["image"] or 0 <= place - f["padding"] <= f["in_width"] for place in places]
                 enable = sum(1 << column for column in range(columns) if inside[column])
-                if not enable or not (f["image"] or 0 <= y - f["padding"] <= f["in_height"]):
+                behind = kx == 0 and places[0] - f["padding"] > f["in_width"]  # no column takes such a row's one tap
+                if not (enable or behind) or not (f["image"] or 0 <= y - f["padding"] <= f["in_height"]):
                     continue
                 for word in range(words):
                     groups, phase = divmod(f["phase"] + places[0], columns)
@@ -80,7 +82,7 @@ def beats_of_pass(f, columns, row, group_x, group_c, dy, dx):
                     weights = f["weights"] + group_c * f["group_taps"] + ky * f["row_taps"] + kx * words + word
                     yield {
                         "image": f["image"], "address": address % (1 << ADDRESS_WIDTH), "phase": phase,
-                        "stride": int(step == 2), "pitch": words + f["skip"], "weights": weights, "group_first": 0,
+                        "stride": int(stride == 2), "pitch": words + f["skip"], "weights": weights, "group_first": 0,
                         "plane_last": int(word == words - 1), "word": word, "dy": dy, "dx": dx,
                         "enable": enable, "first": enable & ~seen, "double": int(plane > 0 and word == 0),
                         "last": 0, "final": 0,

@@ -56,10 +56,11 @@ class Shape:
             padding=self.padding, pool=self.pool, out_height=self.out[0], out_width=self.out[1],
             columns=self.columns, lanes=self.lanes, buffers=self.buffers)
 
-    def window(self, image, row, column, dy, dx, plane, word):
-        """The word that one PE column gets."""
+    def window(self, image, row, first, column, dy, dx, plane, word):
+        """The word that one PE column gets in the group whose first pooled column is ``first``."""
         padded = np.pad(image, [(self.padding, self.padding)] * 2 + [(0, 0)])
-        top, left = ((place * self.pool + offset) * self.stride for place, offset in ((row, dy), (column, dx)))
+        top = (row * self.pool + dy) * self.stride
+        left = (first * self.pool + dx * self.columns + column) * self.stride
         values = padded[top:top + self.kernel, left:left + self.kernel].reshape(-1).tolist()
         bits = [value >> (self.bits - 1 - plane) & 1 for value in values]
         return sum(bit << lane for lane, bit in enumerate(bits[word * self.lanes:(word + 1) * self.lanes]))
@@ -153,8 +154,9 @@ async def compute(ctx, dut, shape, image, choose, *, alone=True):
             for port, value in ((dut.word, word), (dut.dy, dy), (dut.dx, dx)):
                 ctx.set(port, value)
             pending[cycle + LATENCY] = [
-                (column, shape.window(image, row, first + column, dy, dx, plane, word))
-                for column in range(shape.columns) if first + column < shape.out[1]
+                (column, shape.window(image, row, first, column, dy, dx, plane, word))
+                for column in range(shape.columns)
+                if first * shape.pool + dx * shape.columns + column < shape.out[1] * shape.pool
             ]
             if index == 0:
                 ready_at = None
