@@ -149,7 +149,7 @@ class Accelerator(wiring.Component):
         m.submodules.image = image = self._input_unit()
 
         # Control. A layer of sums has no beats: the head works it off.
-        layer_issued = taps.control.final
+        layer_issued = taps.final
         pooled = control.fields.get("pooled", Const(0))
         m.d.comb += [
             control.issued.eq(layer_issued | pooled),
@@ -185,7 +185,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             tail.weight_address.eq(self._delay(m, taps.weights, self.FEED - 1, "weights")),
             array.weights.eq(tail.weights),
-            array.control.eq(self._delay(m, taps.control, self.FEED, "control")),
+            array.control.eq(self._delay(m, taps.control, self.FEED - 1, "control")),
         ]
 
         # Results.

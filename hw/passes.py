@@ -17,8 +17,9 @@ class Pass(data.StructLayout):
     """Where a pass begins: its first valid tap.
 
     ``address`` and ``phase`` name the feature word (``hw.features``), ``weights`` the weight word; ``ky``, ``kx`` the
-    tap, ``y`` and ``x`` the input pixel that column 0 reads there (``x`` may lie outside the map). ``beyond`` says that
-    all columns lie behind the map's right edge: each tap row then has one tap, that no column takes.
+    tap, ``y`` and ``x`` the input pixel that column 0 reads there (``x`` may lie outside the map); ``ky_last`` and
+    ``kx_last`` say that no tap row or column follows. If all columns lie behind the map's right edge, each tap row has
+    one tap, that no column takes.
     """
 
     def __init__(self, *, columns, address_width, weight_width, fields):
@@ -30,7 +31,8 @@ class Pass(data.StructLayout):
             "kx": len(fields["padding"]),
             "y": len(fields["in_height"]),
             "x": coordinate(columns, fields),
-            "beyond": 1,
+            "ky_last": 1,
+            "kx_last": 1,
             "dy": 1,
             "dx": 1,
             "group_first": 1,
@@ -46,7 +48,8 @@ class PassSequencer(wiring.Component):
     Channel groups of a grouped convolution take their taps from windows of a pixel's words: ``turn`` of them from the
     first, as many from the one behind it, and after ``windows`` from the first again.
 
-    Latency: the first pass is offered 3 cycles after ``begin``; then one a cycle.
+    Latency: the first pass is offered 3 cycles after ``begin``, each further one 2 cycles after the one before it is
+    taken.
 
     Parameters
     ----------
@@ -102,7 +105,7 @@ class PassSequencer(wiring.Component):
         }))
         position_valid = Signal()
         step = Signal()
-        m.d.comb += step.eq(~self.o.valid | self.o.ready)
+        m.d.comb += step.eq(~self.o.valid)  # not with ``ready``, which comes late in a cycle
 
         pool_end = (dy == field["pool"]) & (dx == field["pool"])
         channels_end = group_c == field["groups_c"]
@@ -162,6 +165,8 @@ class PassSequencer(wiring.Component):
             for shift in range(furthest + 1):
                 with m.Case(shift):
                     m.d.comb += [groups.eq(shift // self.columns + position.dx), phase.eq(shift % self.columns)]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         with m.If(step):
             p = self.o.payload
             m.d.sync += [
@@ -170,7 +175,9 @@ class PassSequencer(wiring.Component):
                 p.phase.eq(phase),
                 p.weights.eq(position.weights + position.ky * field["row_taps"] + position.kx * words),
                 p.ky.eq(position.ky), p.kx.eq(position.kx), p.y.eq(position.y), p.x.eq(position.x),
-                p.beyond.eq(position.beyond), p.dy.eq(position.dy), p.dx.eq(position.dx),
+                p.ky_last.eq((position.ky == field["kernel_h"]) | (position.y == field["in_height"])),
+                p.kx_last.eq((position.kx == field["kernel_w"]) | (position.x == field["in_width"]) | position.beyond),
+                p.dy.eq(position.dy), p.dx.eq(position.dx),
                 p.group_first.eq(position.group_first), p.final.eq(position.final),
             ]
         return m

@@ -14,7 +14,7 @@ from sw.program import ImageInput, Program, common_score_width, score_bytes
 from sw.residual.program import compile_words
 from sw.residual.reader import has_words, word_network
 from sw.residual.schedule import head_score_width
-from sw.schedule import schedule_layers
+from sw.schedule import pass_interval, schedule_layers
 from sw.sequencer import sequencer_fields
 
 __all__ = ["Interface", "compile_graph", "interface_of"]
@@ -67,7 +67,7 @@ def _compile_chain(graph: ir.Graph, engine: Engine, least: Program | None) -> Pr
     words: list[int] = []
     weight_address = threshold_address = 0
     for index, plan in enumerate(plans):
-        cooling = engine.rows if plan.layer.is_head else engine.drain_steps
+        cooling = pass_interval(engine.rows if plan.layer.is_head else engine.drain_steps)
         sequencer = sequencer_fields(
             plan, first=index == 0, source=bases[index], pixel_words=plan.words,
             groups_x=plans[index - 1].groups_x, depth=depth, weights=weight_address, cooling=cooling)

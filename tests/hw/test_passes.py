@@ -81,6 +81,10 @@ class Shape:
                     return ky, kx, y, x
         raise AssertionError("a pass without a tap")
 
+    def follows(self, place, axis, tap):
+        """Whether a tap behind this one has a pixel inside the map; ``place`` is the tap's, along an axis."""
+        return tap + 1 < self.kernel[axis] and place + 1 < self.in_shape[axis]
+
     def passes(self):
         """Every pass in order."""
         fields, found = self.fields, []
@@ -95,7 +99,8 @@ class Shape:
                                 "phase": x % self.columns,
                                 "weights": self.weights + (group_c * fields["group_taps"] + ky * fields["row_taps"]
                                                            + kx * self.words) % (1 << WEIGHT_WIDTH),
-                                "ky": ky, "kx": kx, "y": y, "x": x, "beyond": int(x - kx >= self.in_shape[1]),
+                                "ky": ky, "kx": kx, "y": y, "x": x,
+                                "ky_last": int(not self.follows(y, 0, ky)), "kx_last": int(not self.follows(x, 1, kx)),
                                 "dy": dy, "dx": dx,
                                 "group_first": int(group_c == dy == dx == 0), "final": 0,
                             })
@@ -154,17 +159,17 @@ def test_passes(name, stalls):
         for shape in layers:
             set_fields(ctx, signals, shape.fields)
             ctx.set(dut.begin, 1)
-            cycle, todo = 0, shape.passes()
+            cycle, offered, todo = 0, BEGIN_TO_PASS, shape.passes()
             while todo or cycle < 10:
                 ready = choose.random() >= stalls
                 ctx.set(dut.o.ready, ready)
-                # One pass waits at the output: however often it is refused, the next follows in the next cycle.
-                assert ctx.get(dut.o.valid) == (cycle >= BEGIN_TO_PASS and bool(todo)), cycle
+                assert ctx.get(dut.o.valid) == (cycle >= offered and bool(todo)), cycle
                 if ctx.get(dut.o.valid):
                     payload = ctx.get(dut.o.payload)
                     assert {field: payload[field] for field in todo[0]} == todo[0], cycle
                     if ready:
                         todo.pop(0)
+                        offered = cycle + 2
                 await ctx.tick()
                 cycle += 1
                 ctx.set(dut.begin, 0)

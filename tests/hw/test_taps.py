@@ -114,7 +114,7 @@ def test_beats(name, waits, skip):
         names = {"image", "weights", "group_first"} | (OF_FEATURES | OF_IMAGE) - ignored
         # Signals of no bits are 0.
         ports = {port: ctx.get(getattr(taps, port)) if len(getattr(taps, port)) else 0 for port in names}
-        return ports | {field: control[field] for field in ("enable", "first", "double", "last", "final")}
+        return ports, {field: control[field] for field in ("enable", "first", "double", "last", "final")}
 
     async def testbench(ctx):
         for layer in layers:
@@ -122,7 +122,7 @@ def test_beats(name, waits, skip):
                 if len(signals[field]):
                     ctx.set(signals[field], value)
             todo = list(beats_of(layer, engine.columns))
-            free, cycle = 0, 0
+            free, cycle, before = 0, 0, None
             ctx.set(dut.passes.begin, 1)
             while todo or cycle < free + 8:
                 writes, ready = choose.random() < waits, choose.random() >= waits
@@ -136,14 +136,15 @@ def test_beats(name, waits, skip):
                 if issue and todo[0]["last"] and cycle < free:
                     issue = False
                 assert ctx.get(taps.issue) == issue, cycle
+                ports, control = found(ctx, layer["image"])
+                # The controls are those of the beat of the cycle before.
+                assert control == {field: before[field] if before else 0 for field in control}, cycle
+                before = todo.pop(0) if issue else None
                 if issue:
-                    beat = todo.pop(0)
-                    got = found(ctx, layer["image"])
-                    assert got == {field: beat[field] for field in got}, cycle
-                    if beat["last"]:
+                    assert ports == {field: before[field] for field in ports}, cycle
+                    if before["last"]:
                         free = cycle + layer["cooling"] + 1
-                else:
-                    assert ctx.get(taps.control.as_value()) == 0
+                assert ctx.get(taps.final) == bool(issue and before["final"]), cycle
                 await ctx.tick()
                 cycle += 1
                 ctx.set(dut.passes.begin, 0)

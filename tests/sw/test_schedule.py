@@ -151,7 +151,7 @@ def run_layer(layer, engine):
             run.beats += 1
             run.last = cycle
             cycle += 1
-        free = run.last + steps
+        free = run.last + max(2, steps)  # a pass takes two cycles to work out
         writes |= {run.last + issue_to_load(engine) + LOAD_TO_WRITE + step for step in writing}
     return run
 
