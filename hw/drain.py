@@ -127,17 +127,18 @@ class Drain(wiring.Component):
 
         # Results of a step, one cycle later. Steps past the last channel are dropped.
         wanted = ~group_last | (step <= self._fields["last_steps"])
-        push = Signal()
-        m.d.sync += [
+        push, word_end = Signal(), Signal()
+        m.d.comb += [
             push.eq(advance & wanted & ~self._fields["scores"] & pool_last),
+            word_end.eq(group_last & (step == self._fields["last_steps"])),
+        ]
+        m.d.sync += [
             self.score_valid.eq(active & wanted & self._fields["scores"]),
         ]
         with m.Switch(row):
             for offset in range(self.drain):
                 with m.Case(offset):
                     m.d.sync += self.score.eq(values[offset])
-        word_end = Signal()
-        m.d.sync += word_end.eq(group_last & (step == self._fields["last_steps"]))
         pooled = self._pool(m, bits, advance, pooled_pass)
         self._assemble(m, pooled, push, word_end)
 

@@ -1,15 +1,16 @@
 """What a program needs of a part, before synthesis: RAM blocks exactly, logic cells from a calibrated formula."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sw.folding import window_patch
 
 from .boards import LARGE_RAM_SHAPE
 from .families import ECP5, GATEMATE, GOWIN, ICE40
+from .memory_plan import MemoryPlan
 
 __all__ = [
     "CALIBRATION", "ERROR", "MemoryNeed", "Resources", "block_ram_count", "estimate", "logic_terms", "memory_needs",
-    "ram_count", "window_cells",
+    "memory_plan", "ram_count", "window_cells",
 ]
 
 #: Builds that the formula was fitted to: network of the zoo, board, rows, columns, lanes, drain, and the logic cells
@@ -127,20 +128,56 @@ def block_ram_count(family, width, depth, *, written=False):
     return best[1]
 
 
+def memory_plan(program, part):
+    """Return the ``MemoryPlan`` of a program on ``part``: as many banks of features as there are large RAMs for, and
+    the image if there is one more and the block RAMs do not suffice.
+    """
+    uses = {memory.name: memory for memory in program.memories}
+    features, image = uses["features"], uses["input"]
+    if not part.large_rams or features.kind != "large":
+        return MemoryPlan(large_banks=features.copies)
+    each = ram_count(features.width, features.depth, LARGE_RAM_SHAPE)
+    plan = MemoryPlan(large_banks=min(features.copies, part.large_rams // each))
+    spare = part.large_rams - plan.large_banks * each
+    full = sum(need.block_rams for need in _needs(program, part, plan)) > part.block_rams
+    if full and not program.image.flat and ram_count(image.width, image.depth, LARGE_RAM_SHAPE) <= spare:
+        return replace(plan, large_image=True)
+    return plan
+
+
 def memory_needs(program, part):
-    """Return the ``MemoryNeed`` of each of the program's memories on ``part``."""
+    """Return the ``MemoryNeed`` of each of the program's memories on ``part``; of banks of features in both kinds of
+    RAM, one of each.
+    """
+    return _needs(program, part, memory_plan(program, part))
+
+
+def _needs(program, part, plan):
     needs = []
     for memory in program.memories:
-        large = memory.kind == "large" and part.large_rams > 0
-        each = ram_count(memory.width, memory.depth, LARGE_RAM_SHAPE) if large else block_ram_count(
-            part.family, memory.width, memory.depth, written=memory.name not in ROMS)
-        count = memory.copies * each
-        bits = LARGE_RAM_SHAPE[0] * LARGE_RAM_SHAPE[1] if large else part.family.ram_bits
-        needs.append(MemoryNeed(
-            memory.name, memory.width, memory.depth, memory.copies, 0 if large else count, count if large else 0,
-            memory.bits_used, count * bits,
-        ))
+        copies = _large_copies(memory, plan) if part.large_rams else 0
+        needs += [
+            _need(memory, part, count, large)
+            for count, large in ((copies, True), (memory.copies - copies, False)) if count]
     return tuple(needs)
+
+
+def _large_copies(memory, plan):
+    if memory.name == "input":
+        return int(plan.large_image)
+    if memory.kind != "large":
+        return 0
+    return plan.large_banks if memory.name == "features" else memory.copies
+
+
+def _need(memory, part, copies, large):
+    each = ram_count(memory.width, memory.depth, LARGE_RAM_SHAPE) if large else block_ram_count(
+        part.family, memory.width, memory.depth, written=memory.name not in ROMS)
+    count = copies * each
+    bits = LARGE_RAM_SHAPE[0] * LARGE_RAM_SHAPE[1] if large else part.family.ram_bits
+    return MemoryNeed(
+        memory.name, memory.width, memory.depth, copies, 0 if large else count, count if large else 0,
+        memory.bits_used * copies // memory.copies, count * bits)
 
 
 def estimate(program, part):

@@ -76,7 +76,7 @@ class TapSequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         field = self._fields
-        active, started = Signal(), Signal()
+        active, first, fresh = Signal(), Signal(), Signal()  # a pass is under way, at its first beat, of a group
         start = Signal.like(self.i.payload)  # the pass's first tap; its address and weights move on with the rows
         ky, kx, plane = (Signal.like(field[name], name=name) for name in ("kernel_h", "kernel_w", "planes"))
         y, x = Signal.like(start.y), Signal.like(start.x)
@@ -86,15 +86,14 @@ class TapSequencer(wiring.Component):
         last = word_last & kx_last & ky_last & plane_last
 
         cooling = Signal.like(field["cooling"], name="cooling")
-        first = active & ~started
-        waits = Mux(self.image, first & start.group_first & ~self.image_ready, self.write_next)
+        waits = Mux(self.image, fresh & ~self.image_ready, self.write_next)
         m.d.comb += [
             self.image.eq(field["image"]),
             self.issue.eq(active & ~waits & ~(last & ~cold)),
             self.i.ready.eq(~active | (self.issue & last)),
             self.stride.eq(field["stride"] != 0),
             self.pitch.eq(field["words"] + field["skip"] + 1),
-            self.group_first.eq(first & start.group_first),
+            self.group_first.eq(fresh),
             self.plane_last.eq(word_last),
             self.dy.eq(start.dy),
             self.dx.eq(start.dx),
@@ -106,7 +105,7 @@ class TapSequencer(wiring.Component):
             m.d.sync += [cooling.eq(cooling - 1), cold.eq(cooling == 1)]
 
         with m.If(self.issue):
-            m.d.sync += started.eq(1)
+            m.d.sync += [first.eq(0), fresh.eq(0)]
             with m.If(~word_last):
                 m.d.sync += [
                     self.word.eq(self.word + 1), word_last.eq(self.word + 1 == field["words"]),
@@ -141,7 +140,8 @@ class TapSequencer(wiring.Component):
         with m.If(self.i.ready):
             p = self.i.payload
             m.d.sync += [
-                active.eq(self.i.valid), started.eq(0), start.eq(p), self.word.eq(0), plane.eq(0),
+                active.eq(self.i.valid), first.eq(self.i.valid), fresh.eq(self.i.valid & p.group_first),
+                start.eq(p), self.word.eq(0), plane.eq(0),
                 ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), self.phase.eq(p.phase),
                 self.address.eq(p.address), self.weights.eq(p.weights),
                 word_last.eq(field["words"] == 0), kx_last.eq(p.kx_last), ky_last.eq(p.ky_last),

@@ -1,5 +1,6 @@
 """RAM counts against Yosys, and logic cells against the builds in the calibration table."""
 
+import dataclasses
 import re
 
 import pytest
@@ -18,14 +19,17 @@ from hw.estimate import (
     block_ram_count,
     estimate,
     memory_needs,
+    memory_plan,
     ram_count,
     window_cells,
 )
 from hw.families import ECP5, FAMILIES, GATEMATE, GOWIN, ICE40
 from hw.memory import Rom, SimpleDualPortMemory, SinglePortMemory
+from hw.memory_plan import MemoryPlan
 from sw import zoo
 from sw.compile import compile_graph
 from sw.engine import Engine
+from tests.sw.networks import random_cnn
 
 
 @pytest.mark.parametrize(("width", "depth", "shape", "count"), [
@@ -131,6 +135,22 @@ def test_large_memories_are_block_ram_where_there_is_no_other(large_cnn):
         else:
             assert up5k == hx8k
         assert hx8k.bits_used <= hx8k.bits_allocated == 4096 * hx8k.block_rams
+
+
+def test_features_and_image_where_there_is_room():
+    """Wide banks: one of four fits the UP5K's large RAMs; the image goes there too where block RAM is short."""
+    part = dataclasses.replace(BOARDS["ice40"].part, block_rams=40)
+    program = compile_graph(random_cnn(3, (28, 28, 1), 8, (48, 48), pools=(1,), classes=4), Engine(6, 4, 48))
+    assert memory_plan(program, part) == MemoryPlan(large_banks=1)
+    features = [need for need in memory_needs(program, part) if need.name == "features"]
+    assert [(need.copies, need.large_rams, need.block_rams) for need in features] == [
+        (1, 3, 0), (3, 0, 3 * ram_count(48, program.feature_depth))]
+    used = sum(need.block_rams for need in memory_needs(program, part))
+    short = dataclasses.replace(part, block_rams=used - 1)
+    assert memory_plan(program, short) == MemoryPlan(large_banks=1, large_image=True)
+    (image,) = (need for need in memory_needs(program, short) if need.name == "input")
+    assert (image.large_rams, image.block_rams) == (1, 0)
+    assert memory_plan(program, BOARDS["ice40-hx8k"].part) == MemoryPlan(large_banks=4)
 
 
 def test_estimate_adds_up(tiny_cnn):

@@ -27,6 +27,7 @@ class Shape:
     pool: int = 1
     passes: int = 1
     buffers: int = 2
+    large_image: bool = False
 
     @property
     def out(self):
@@ -54,7 +55,8 @@ class Shape:
         return WindowInput(
             height=height, width=width, channels=channels, bits=self.bits, kernel=self.kernel, stride=self.stride,
             padding=self.padding, pool=self.pool, out_height=self.out[0], out_width=self.out[1],
-            columns=self.columns, lanes=self.lanes, buffers=self.buffers)
+            columns=self.columns, lanes=self.lanes, buffers=self.buffers,
+            large_image=self.large_image)
 
     def window(self, image, row, first, column, dy, dx, plane, word):
         """The word that one PE column gets in the group whose first pooled column is ``first``."""
@@ -69,6 +71,8 @@ class Shape:
 SHAPES = {
     "two pixels": Shape((1, 2, 1), 1, 1, 1, 2),
     "one group": Shape((3, 4, 1), 3, 2, 4, 8, pool=2),
+    "one column, large RAM": Shape((5, 4, 1), 3, 3, 1, 4, padding=1, large_image=True),
+    "colours, large RAM": Shape((4, 5, 2), 2, 2, 4, 8, passes=2, large_image=True),
     "one column": Shape((5, 4, 1), 3, 3, 1, 4, padding=1, passes=2),
     "three columns, pool": Shape((8, 9, 1), 2, 3, 3, 16, padding=1, pool=2),
     "columns behind the map": Shape((4, 5, 2), 2, 2, 4, 8, passes=2),
