@@ -139,7 +139,7 @@ def test_large_memories_are_block_ram_where_there_is_no_other(large_cnn):
 
 def test_features_and_image_where_there_is_room():
     """Wide banks: one of four fits the UP5K's large RAMs; the image goes there too where block RAM is short."""
-    part = dataclasses.replace(BOARDS["ice40"].part, block_rams=40)
+    part = dataclasses.replace(BOARDS["ice40"].part, block_rams=60)
     program = compile_graph(random_cnn(3, (28, 28, 1), 8, (48, 48), pools=(1,), classes=4), Engine(6, 4, 48))
     assert memory_plan(program, part) == MemoryPlan(large_banks=1)
     features = [need for need in memory_needs(program, part) if need.name == "features"]
