@@ -87,22 +87,24 @@ class PassSequencer(wiring.Component):
         m.d.comb += [words.eq(field["words"] + 1), pitch.eq(words + field["skip"])]
 
         running = Signal()
-        dy, dx = Signal(), Signal()
-        group_c, group_x, row = (Signal.like(field[name]) for name in ("groups_c", "groups_x", "rows_out"))
+        # What a layer's begin sets, or is valid beside something else, needs no reset.
+        dy, dx = Signal(reset_less=True), Signal(reset_less=True)
+        group_c, group_x, row = (
+            Signal.like(field[name], reset_less=True) for name in ("groups_c", "groups_x", "rows_out"))
         across_shape = coordinate(self.columns, field)
         down_shape = signed(len(field["in_height"]) + 3)
         skip_shape = len(field["padding"])
-        top, left = Signal(down_shape), Signal(across_shape)
-        band = Signal(self.address_width)  # feature address of the row that ``top`` names
-        across = Signal(self.address_width)
-        weights = Signal(self.weight_width)
+        top, left = Signal(down_shape, reset_less=True), Signal(across_shape, reset_less=True)
+        band = Signal(self.address_width, reset_less=True)  # feature address of the row that ``top`` names
+        across = Signal(self.address_width, reset_less=True)
+        weights = Signal(self.weight_width, reset_less=True)
 
         # Stage 1: the loops. Stage 2: small offsets. Stage 3: addresses.
         position = Signal(data.StructLayout({
             "y": down_shape, "x": across_shape, "row": skip_shape + 2, "ky": skip_shape, "kx": skip_shape, "shift": 4,
             "address": self.address_width, "weights": self.weight_width, "beyond": 1, "dy": 1, "dx": 1,
             "group_first": 1, "final": 1,
-        }))
+        }), reset_less=True)
         position_valid = Signal()
         step = Signal()
         m.d.comb += step.eq(~self.o.valid)  # not with ``ready``, which comes late in a cycle
@@ -167,8 +169,9 @@ class PassSequencer(wiring.Component):
                     m.d.comb += [groups.eq(shift // self.columns + position.dx), phase.eq(shift % self.columns)]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.o.valid.eq(0)
+        p = Signal.like(self.o.payload, reset_less=True)
+        m.d.comb += self.o.payload.eq(p)
         with m.If(step):
-            p = self.o.payload
             m.d.sync += [
                 self.o.valid.eq(position_valid),
                 p.address.eq(position.address + position.row * field["row_pitch"] + groups * pitch),

@@ -77,12 +77,18 @@ class TapSequencer(wiring.Component):
         m = Module()
         field = self._fields
         active, first, fresh = Signal(), Signal(), Signal()  # a pass is under way, at its first beat, of a group
-        start = Signal.like(self.i.payload)  # the pass's first tap; its address and weights move on with the rows
-        ky, kx, plane = (Signal.like(field[name], name=name) for name in ("kernel_h", "kernel_w", "planes"))
-        y, x = Signal.like(start.y), Signal.like(start.x)
+        # What a pass brings needs no reset, which would stand before all these registers' enables.
+        start = Signal.like(self.i.payload, reset_less=True)  # its address and weights move on with the rows
+        ky, kx, plane, word = (Signal.like(field[name], name=name, reset_less=True)
+                               for name in ("kernel_h", "kernel_w", "planes", "words"))
+        y, x = Signal.like(start.y, reset_less=True), Signal.like(start.x, reset_less=True)
+        address, phase, weights = (Signal.like(port, reset_less=True)
+                                   for port in (self.address, self.phase, self.weights))
 
         # That a counter is at its end is a register beside it: what is issued then waits for no comparison.
-        word_last, kx_last, ky_last, plane_last, cold = Signal(), Signal(), Signal(), Signal(), Signal(init=1)
+        word_last, kx_last, ky_last, plane_last = (
+            Signal(name=name, reset_less=True) for name in ("word_last", "kx_last", "ky_last", "plane_last"))
+        cold = Signal(init=1)
         last = word_last & kx_last & ky_last & plane_last
 
         cooling = Signal.like(field["cooling"], name="cooling")
@@ -97,6 +103,10 @@ class TapSequencer(wiring.Component):
             self.plane_last.eq(word_last),
             self.dy.eq(start.dy),
             self.dx.eq(start.dx),
+            self.word.eq(word),
+            self.address.eq(address),
+            self.phase.eq(phase),
+            self.weights.eq(weights),
             self.final.eq(self.issue & last & start.final),
         ]
         with m.If(self.issue & last):
@@ -108,46 +118,46 @@ class TapSequencer(wiring.Component):
             m.d.sync += [first.eq(0), fresh.eq(0)]
             with m.If(~word_last):
                 m.d.sync += [
-                    self.word.eq(self.word + 1), word_last.eq(self.word + 1 == field["words"]),
-                    self.address.eq(self.address + 1), self.weights.eq(self.weights + 1),
+                    word.eq(word + 1), word_last.eq(word + 1 == field["words"]),
+                    address.eq(address + 1), weights.eq(weights + 1),
                 ]
             with m.Else():
                 m.d.sync += [
-                    self.word.eq(0), word_last.eq(field["words"] == 0), self.weights.eq(self.weights + 1),
+                    word.eq(0), word_last.eq(field["words"] == 0), weights.eq(weights + 1),
                 ]
-                wrap = self.phase == self.columns - 1
+                wrap = phase == self.columns - 1
                 with m.If(~kx_last):
                     m.d.sync += [
-                        kx.eq(kx + 1), x.eq(x + 1), self.phase.eq(Mux(wrap, 0, self.phase + 1)),
+                        kx.eq(kx + 1), x.eq(x + 1), phase.eq(Mux(wrap, 0, phase + 1)),
                         kx_last.eq((kx + 1 == field["kernel_w"]) | (x + 1 == field["in_width"])),
-                        self.address.eq(Mux(wrap, self.address + field["skip"] + 1, self.address - field["words"])),
+                        address.eq(Mux(wrap, address + field["skip"] + 1, address - field["words"])),
                     ]
                 with m.Elif(~ky_last):
                     next_row = start.address + field["row_pitch"]
                     next_weights = start.weights + field["row_taps"]
                     m.d.sync += [
-                        kx.eq(start.kx), x.eq(start.x), kx_last.eq(start.kx_last), self.phase.eq(start.phase),
+                        kx.eq(start.kx), x.eq(start.x), kx_last.eq(start.kx_last), phase.eq(start.phase),
                         ky.eq(ky + 1), y.eq(y + 1),
                         ky_last.eq((ky + 1 == field["kernel_h"]) | (y + 1 == field["in_height"])),
-                        start.address.eq(next_row), self.address.eq(next_row),
-                        start.weights.eq(next_weights), self.weights.eq(next_weights),
+                        start.address.eq(next_row), address.eq(next_row),
+                        start.weights.eq(next_weights), weights.eq(next_weights),
                     ]
                 with m.Else():  # next plane: only 1 x 1 kernels have more than one
                     m.d.sync += [
                         plane.eq(plane + 1), plane_last.eq(plane + 1 == field["planes"]),
-                        self.address.eq(self.address + 1), self.weights.eq(start.weights),
+                        address.eq(address + 1), weights.eq(start.weights),
                     ]
         with m.If(self.i.ready):
             p = self.i.payload
             m.d.sync += [
                 active.eq(self.i.valid), first.eq(self.i.valid), fresh.eq(self.i.valid & p.group_first),
-                start.eq(p), self.word.eq(0), plane.eq(0),
-                ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), self.phase.eq(p.phase),
-                self.address.eq(p.address), self.weights.eq(p.weights),
+                start.eq(p), word.eq(0), plane.eq(0),
+                ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), phase.eq(p.phase),
+                address.eq(p.address), weights.eq(p.weights),
                 word_last.eq(field["words"] == 0), kx_last.eq(p.kx_last), ky_last.eq(p.ky_last),
                 plane_last.eq(field["planes"] == 0),
             ]
-        self._control(m, x, first=first, double=(plane != 0) & (self.word == 0), last=last)
+        self._control(m, x, first=first, double=(plane != 0) & (word == 0), last=last)
         return m
 
     def _control(self, m, x, *, first, double, last):
