@@ -109,26 +109,36 @@ class PassSequencer(wiring.Component):
         step = Signal()
         m.d.comb += step.eq(~self.o.valid)  # not with ``ready``, which comes late in a cycle
 
-        pool_end = (dy == field["pool"]) & (dx == field["pool"])
-        channels_end = group_c == field["groups_c"]
-        row_end = group_x == field["groups_x"]
-        final = pool_end & channels_end & row_end & (row == field["rows_out"])
+        # That a loop is at its end is a register beside its counter, as in the tap sequencer.
+        channels_end, row_end, rows_end = (
+            Signal(name=name, reset_less=True) for name in ("channels_end", "row_end", "rows_end"))
+        # Without any pool these are constants, as synthesis sees by their first value.
+        dx_last, dy_last = (
+            Signal(name=name, init=len(field["pool"]) == 0, reset_less=True) for name in ("dx_last", "dy_last"))
+        pool_end = dx_last & dy_last
+        final = pool_end & channels_end & row_end & rows_end
         advance = step & running & pool_end
         window = self._window(m, words=words, advance=advance, restart=self.begin | (advance & channels_end))
         with m.If(step & running):
-            m.d.sync += dx.eq(Mux(dx == field["pool"], 0, 1))
-            with m.If(dx == field["pool"]):
-                m.d.sync += dy.eq(Mux(dy == field["pool"], 0, 1))
+            m.d.sync += [dx.eq(~dx_last), dx_last.eq(~dx_last | (field["pool"] == 0))]
+            with m.If(dx_last):
+                m.d.sync += [dy.eq(~dy_last), dy_last.eq(~dy_last | (field["pool"] == 0))]
             with m.If(pool_end):
-                m.d.sync += [group_c.eq(group_c + 1), weights.eq(weights + field["group_taps"])]
+                m.d.sync += [
+                    group_c.eq(group_c + 1), channels_end.eq(group_c + 1 == field["groups_c"]),
+                    weights.eq(weights + field["group_taps"]),
+                ]
                 with m.If(channels_end):
                     m.d.sync += [
-                        group_c.eq(0), weights.eq(field["weights"]), group_x.eq(group_x + 1),
+                        group_c.eq(0), channels_end.eq(field["groups_c"] == 0), weights.eq(field["weights"]),
+                        group_x.eq(group_x + 1), row_end.eq(group_x + 1 == field["groups_x"]),
                         left.eq(left + (self.columns << wide)), across.eq(across + (pitch << wide)),
                     ]
                     with m.If(row_end):
                         m.d.sync += [
-                            group_x.eq(0), left.eq(-field["padding"]), across.eq(0), row.eq(row + 1),
+                            group_x.eq(0), row_end.eq(field["groups_x"] == 0),
+                            row.eq(row + 1), rows_end.eq(row + 1 == field["rows_out"]),
+                            left.eq(-field["padding"]), across.eq(0),
                             top.eq(top + (1 << wide)), band.eq(band + (field["row_pitch"] << wide)),
                         ]
             with m.If(final):
@@ -136,6 +146,9 @@ class PassSequencer(wiring.Component):
         with m.If(self.begin):
             m.d.sync += [
                 running.eq(1), dy.eq(0), dx.eq(0), group_c.eq(0), group_x.eq(0), row.eq(0),
+                dy_last.eq(field["pool"] == 0), dx_last.eq(field["pool"] == 0),
+                channels_end.eq(field["groups_c"] == 0), row_end.eq(field["groups_x"] == 0),
+                rows_end.eq(field["rows_out"] == 0),
                 top.eq(-field["padding"]), left.eq(-field["padding"]), band.eq(field["address"]), across.eq(0),
                 weights.eq(field["weights"]),
             ]
