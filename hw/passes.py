@@ -105,9 +105,11 @@ class PassSequencer(wiring.Component):
             "address": self.address_width, "weights": self.weight_width, "beyond": 1, "dy": 1, "dx": 1,
             "group_first": 1, "final": 1,
         }), reset_less=True)
-        position_valid = Signal()
-        step = Signal()
-        m.d.comb += step.eq(~self.o.valid)  # not with ``ready``, which comes late in a cycle
+        # Two cycles a pass: one in which it moves to stage 2, and one in which the loops move on. Nothing here waits for
+        # ``ready``, which comes late in a cycle, and the loops wait only for a register.
+        position_valid, take, moving = Signal(), Signal(), Signal()
+        m.d.comb += take.eq(running & ~moving & ~(position_valid & self.o.valid))
+        m.d.sync += moving.eq(take)
 
         # That a loop is at its end is a register beside its counter, as in the tap sequencer.
         channels_end, row_end, rows_end = (
@@ -117,9 +119,9 @@ class PassSequencer(wiring.Component):
             Signal(name=name, init=len(field["pool"]) == 0, reset_less=True) for name in ("dx_last", "dy_last"))
         pool_end = dx_last & dy_last
         final = pool_end & channels_end & row_end & rows_end
-        advance = step & running & pool_end
+        advance = moving & pool_end
         window = self._window(m, words=words, advance=advance, restart=self.begin | (advance & channels_end))
-        with m.If(step & running):
+        with m.If(moving):
             m.d.sync += [dx.eq(~dx_last), dx_last.eq(~dx_last | (field["pool"] == 0))]
             with m.If(dx_last):
                 m.d.sync += [dy.eq(~dy_last), dy_last.eq(~dy_last | (field["pool"] == 0))]
@@ -163,9 +165,11 @@ class PassSequencer(wiring.Component):
             skip_y.eq(Mux(y < 0, -y, 0)),
             skip_x.eq(Mux(right < 0, -right, 0)),
         ]
-        with m.If(step):
+        with m.If(~self.o.valid):
+            m.d.sync += position_valid.eq(0)
+        with m.If(take):
             m.d.sync += [
-                position_valid.eq(running),
+                position_valid.eq(1),
                 position.y.eq(y + skip_y), position.x.eq(x + skip_x), position.row.eq(down + skip_y),
                 position.ky.eq(skip_y), position.kx.eq(skip_x), position.shift.eq(field["phase"] + skip_x),
                 position.address.eq(band + across + window), position.weights.eq(weights),
@@ -184,7 +188,7 @@ class PassSequencer(wiring.Component):
             m.d.sync += self.o.valid.eq(0)
         p = Signal.like(self.o.payload, reset_less=True)
         m.d.comb += self.o.payload.eq(p)
-        with m.If(step):
+        with m.If(~self.o.valid):
             m.d.sync += [
                 self.o.valid.eq(position_valid),
                 p.address.eq(position.address + position.row * field["row_pitch"] + groups * pitch),
