@@ -105,8 +105,8 @@ class PassSequencer(wiring.Component):
             "address": self.address_width, "weights": self.weight_width, "beyond": 1, "dy": 1, "dx": 1,
             "group_first": 1, "final": 1,
         }), reset_less=True)
-        # Two cycles a pass: one in which it moves to stage 2, and one in which the loops move on. Nothing here waits for
-        # ``ready``, which comes late in a cycle, and the loops wait only for a register.
+        # Two cycles a pass: one in which it moves to stage 2, and one in which the loops move on. Nothing here waits
+        # for ``ready``, which comes late in a cycle, and the loops wait only for a register.
         position_valid, take, moving = Signal(), Signal(), Signal()
         m.d.comb += take.eq(running & ~moving & ~(position_valid & self.o.valid))
         m.d.sync += moving.eq(take)
