@@ -93,10 +93,14 @@ class TapSequencer(wiring.Component):
 
         cooling = Signal.like(field["cooling"], name="cooling")
         waits = Mux(self.image, fresh & ~self.image_ready, self.write_next)
+        # What comes late decides only whether the registers move on, not which way.
+        moves, loads = Signal(), Signal()
         m.d.comb += [
+            loads.eq(~active | last),
+            moves.eq(~active | ~(waits | (last & ~cold))),
             self.image.eq(field["image"]),
-            self.issue.eq(active & ~waits & ~(last & ~cold)),
-            self.i.ready.eq(~active | (self.issue & last)),
+            self.issue.eq(active & moves),
+            self.i.ready.eq(moves & loads),
             self.stride.eq(field["stride"] != 0),
             self.pitch.eq(field["words"] + field["skip"] + 1),
             self.group_first.eq(fresh),
@@ -114,49 +118,42 @@ class TapSequencer(wiring.Component):
         with m.Elif(~cold):
             m.d.sync += [cooling.eq(cooling - 1), cold.eq(cooling == 1)]
 
-        with m.If(self.issue):
-            m.d.sync += [first.eq(0), fresh.eq(0)]
-            with m.If(~word_last):
-                m.d.sync += [
-                    word.eq(word + 1), word_last.eq(word + 1 == field["words"]),
-                    address.eq(address + 1), weights.eq(weights + 1),
-                ]
-            with m.Else():
-                m.d.sync += [
-                    word.eq(0), word_last.eq(field["words"] == 0), weights.eq(weights + 1),
-                ]
-                wrap = phase == self.columns - 1
-                with m.If(~kx_last):
-                    m.d.sync += [
-                        kx.eq(kx + 1), x.eq(x + 1), phase.eq(Mux(wrap, 0, phase + 1)),
-                        kx_last.eq((kx + 1 == field["kernel_w"]) | (x + 1 == field["in_width"])),
-                        address.eq(Mux(wrap, address + field["skip"] + 1, address - field["words"])),
-                    ]
-                with m.Elif(~ky_last):
-                    next_row = start.address + field["row_pitch"]
-                    next_weights = start.weights + field["row_taps"]
-                    m.d.sync += [
-                        kx.eq(start.kx), x.eq(start.x), kx_last.eq(start.kx_last), phase.eq(start.phase),
-                        ky.eq(ky + 1), y.eq(y + 1),
-                        ky_last.eq((ky + 1 == field["kernel_h"]) | (y + 1 == field["in_height"])),
-                        start.address.eq(next_row), address.eq(next_row),
-                        start.weights.eq(next_weights), weights.eq(next_weights),
-                    ]
-                with m.Else():  # next plane: only 1 x 1 kernels have more than one
-                    m.d.sync += [
-                        plane.eq(plane + 1), plane_last.eq(plane + 1 == field["planes"]),
-                        address.eq(address + 1), weights.eq(start.weights),
-                    ]
-        with m.If(self.i.ready):
-            p = self.i.payload
+        p = self.i.payload
+        with m.If(moves):
             m.d.sync += [
-                active.eq(self.i.valid), first.eq(self.i.valid), fresh.eq(self.i.valid & p.group_first),
-                start.eq(p), word.eq(0), plane.eq(0),
-                ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), phase.eq(p.phase),
-                address.eq(p.address), weights.eq(p.weights),
-                word_last.eq(field["words"] == 0), kx_last.eq(p.kx_last), ky_last.eq(p.ky_last),
-                plane_last.eq(field["planes"] == 0),
+                first.eq(loads & self.i.valid), fresh.eq(loads & self.i.valid & p.group_first),
+                word.eq(word + 1), word_last.eq(word + 1 == field["words"]),
+                address.eq(address + 1), weights.eq(weights + 1),
             ]
+            with m.If(loads | word_last):
+                m.d.sync += [word.eq(0), word_last.eq(field["words"] == 0)]
+            with m.If(loads):
+                m.d.sync += [
+                    active.eq(self.i.valid), start.eq(p), plane.eq(0), plane_last.eq(field["planes"] == 0),
+                    ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), ky_last.eq(p.ky_last), kx_last.eq(p.kx_last),
+                    phase.eq(p.phase), address.eq(p.address), weights.eq(p.weights),
+                ]
+            with m.Elif(word_last & ~kx_last):
+                wrap = phase == self.columns - 1
+                m.d.sync += [
+                    kx.eq(kx + 1), x.eq(x + 1), phase.eq(Mux(wrap, 0, phase + 1)),
+                    kx_last.eq((kx + 1 == field["kernel_w"]) | (x + 1 == field["in_width"])),
+                    address.eq(Mux(wrap, address + field["skip"] + 1, address - field["words"])),
+                ]
+            with m.Elif(word_last & ~ky_last):
+                next_row = start.address + field["row_pitch"]
+                next_weights = start.weights + field["row_taps"]
+                m.d.sync += [
+                    kx.eq(start.kx), x.eq(start.x), kx_last.eq(start.kx_last), phase.eq(start.phase),
+                    ky.eq(ky + 1), y.eq(y + 1),
+                    ky_last.eq((ky + 1 == field["kernel_h"]) | (y + 1 == field["in_height"])),
+                    start.address.eq(next_row), address.eq(next_row),
+                    start.weights.eq(next_weights), weights.eq(next_weights),
+                ]
+            with m.Elif(word_last):  # next plane: only 1 x 1 kernels have more than one
+                m.d.sync += [
+                    plane.eq(plane + 1), plane_last.eq(plane + 1 == field["planes"]), weights.eq(start.weights),
+                ]
         self._control(m, x, first=first, double=(plane != 0) & (word == 0), last=last)
         return m
 
