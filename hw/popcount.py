@@ -68,9 +68,9 @@ class Popcount(wiring.Component):
 
     @property
     def cuts(self):
-        """Adder levels behind which there is a register."""
+        """Adder levels behind which there is a register; fewest before the first, since the words come from afar."""
         levels = IMPLEMENTATIONS[self.implementation].levels(self.lanes)
-        return frozenset(-(-stage * levels // (self.stages + 1)) for stage in range(1, self.stages + 1))
+        return frozenset(stage * levels // (self.stages + 1) for stage in range(1, self.stages + 1))
 
     def elaborate(self, platform):
         m = Module()

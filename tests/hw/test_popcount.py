@@ -44,8 +44,8 @@ def test_combinational(lanes, offset):
 
 
 @pytest.mark.parametrize(("lanes", "stages", "cuts"), [
-    (4, 1, {1}), (7, 2, {1, 2}), (16, 1, {2}), (16, 2, {2, 3}), (16, 3, {1, 2, 3}),
-    (32, 1, {3}), (32, 4, {1, 2, 3, 4}), (63, 1, {3}), (63, 2, {2, 4}), (63, 5, {1, 2, 3, 4, 5}),
+    (4, 1, {1}), (7, 2, {1, 2}), (16, 1, {2}), (16, 2, {1, 2}), (16, 3, {1, 2, 3}),
+    (32, 1, {2}), (32, 4, {1, 2, 3, 4}), (63, 1, {3}), (63, 2, {2, 4}), (63, 5, {1, 2, 3, 4, 5}),
 ])
 def test_pipelined(lanes, stages, cuts):
     dut = Popcount(lanes=lanes, stages=stages)
@@ -76,7 +76,7 @@ def test_no_offset():
 
 @pytest.mark.parametrize("implementation", ["ice40", "ecp5"])
 @pytest.mark.parametrize(("lanes", "stages", "cuts"), [
-    (4, 1, {1}), (7, 1, {1}), (8, 1, {2}), (15, 2, {1, 2}), (31, 1, {2}), (47, 1, {3}), (47, 2, {2, 4}), (63, 0, set()),
+    (4, 1, {1}), (7, 1, {1}), (8, 1, {1}), (15, 2, {1, 2}), (31, 1, {2}), (47, 1, {2}), (47, 2, {1, 3}), (63, 0, set()),
 ])
 def test_registers_in_carry_chains(implementation, lanes, stages, cuts):
     """What they count is proven and simulated as cells: ``tests/formal`` and ``sim/test_cells.py``."""
