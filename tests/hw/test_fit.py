@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from hw import fit
 from hw.boards import BOARDS
 from hw.estimate import estimate
 from hw.fit import choose_engine
+from hw.shapes import COLUMNS, LANES, ROWS
 from sw.compile import compile_graph
 from sw.engine import Engine
 from sw.errors import FitError
@@ -58,9 +58,9 @@ def test_choice_is_the_best_of_all(network, fixed, board, request):
     engine = choose_engine(graph, board, **fixed)
     assert fixed.items() <= dataclasses.asdict(engine).items()
     shapes = [
-        (rows, columns, lanes) for rows in ([fixed["rows"]] if "rows" in fixed else fit.ROWS)
-        for columns in ([fixed["columns"]] if "columns" in fixed else fit.COLUMNS)
-        for lanes in ([fixed["lanes"]] if "lanes" in fixed else fit.LANES)
+        (rows, columns, lanes) for rows in ([fixed["rows"]] if "rows" in fixed else ROWS)
+        for columns in ([fixed["columns"]] if "columns" in fixed else COLUMNS)
+        for lanes in ([fixed["lanes"]] if "lanes" in fixed else LANES)
         if rows * columns * lanes <= 4096
     ]
     program = compile_graph(graph, engine)
