@@ -3,6 +3,7 @@
 from math import log2
 
 from sw.compile import compile_graph
+from sw.engine import Engine
 from sw.errors import FitError
 from sw.layers import chain_of_layers
 from sw.residual.reader import has_words
@@ -15,46 +16,52 @@ from .shapes import KINDS, fitting_programs, lacking_kinds, legal_shapes
 __all__ = ["choose_engine"]
 
 
-def choose_engine(graph, board, *, rows=None, columns=None, lanes=None):
+def choose_engine(graph, board, *, rows=None, columns=None, lanes=None, drain=None, window_buffers=None):
     """Return the ``Engine`` that runs the lowered ``graph`` on ``board`` in the fewest cycles a frame.
 
-    ``rows``, ``columns`` and ``lanes`` fix the array as far as they are given. Among equally fast arrays the one with
-    the fewest logic cells is taken. Cycles and RAMs of each shape are exact, its logic cells are estimated.
+    ``rows``, ``columns`` and ``lanes`` fix the array as far as they are given; if all three are, ``drain`` and
+    ``window_buffers`` can be too. Among equally fast arrays the one with the fewest logic cells is taken. Cycles and
+    RAMs of each shape are exact, its logic cells are estimated.
 
     Raises ``FitError`` if none fits, saying what is needed, what the part has, and the nearest that fits;
     ``UnsupportedLayerError`` for a network that no array runs.
     """
     wanted = (rows, columns, lanes)
+    fixed = {"drain": drain, "window_buffers": window_buffers}
+    if (drain, window_buffers) != (None, None):
+        if None in wanted:
+            raise FitError("array drain and window buffers can be fixed only with rows, columns and lanes")
+        Engine(rows, columns, lanes, drain or 1, window_buffers or 2)  # refuses what no engine has
     if has_words(graph):
-        return choose_word_engine(graph, board, rows=rows, columns=columns, lanes=lanes)
+        return choose_word_engine(graph, board, rows=rows, columns=columns, lanes=lanes, **fixed)
     share = 1 if None not in wanted else board.part.family.logic_share
     layers = chain_of_layers(graph)
     shapes = legal_shapes(layers, board.part, wanted)
-    found = _fastest(graph, layers, board.part, shapes, share)
+    found = _fastest(graph, layers, board.part, shapes, share, fixed)
     if found is None:
-        raise FitError(_explain(graph, layers, board, wanted, shapes, share))
+        raise FitError(_explain(graph, layers, board, wanted, shapes, share, fixed))
     return found
 
 
-def _fastest(graph, layers, part, shapes, share):
+def _fastest(graph, layers, part, shapes, share, fixed):
     """The engine with the fewest cycles, then logic cells, of those that fit; ``None`` if none does."""
     best = None
     for shape in shapes:
         # A frame takes at least its beats: once these are above the best's cycles, so are all that follow.
         if best is not None and shape.beats > best[0][0]:
             break
-        for program, needs in fitting_programs(graph, layers, part, shape, share):
+        for program, needs in fitting_programs(graph, layers, part, shape, share, **fixed):
             rank = (program.schedule.cycles_per_frame, needs.logic_cells)
             if best is None or rank < best[0]:
                 best = rank, program.engine
     return None if best is None else best[1]
 
 
-def _explain(graph, layers, board, wanted, shapes, share):
+def _explain(graph, layers, board, wanted, shapes, share, fixed):
     """Why no shape fits, what is nearest, or where the network would fit."""
     part = board.part
     smallest = min(shapes, key=lambda shape: (shape.block_rams, shape.rows * shape.columns * shape.lanes))
-    engine = smallest.engine(1, 1)
+    engine = smallest.engine(fixed["drain"] or 1, fixed["window_buffers"] or 1)
     given = any(value is not None for value in wanted)
     if smallest.block_rams > part.block_rams:
         lacking = f"at least {smallest.block_rams:,} block RAMs where the {part.name} has {part.block_rams:,}"

@@ -76,19 +76,21 @@ def _beats(plan):
     return layer.planes * plan.words * plan.groups_c * down * across
 
 
-def fitting_programs(graph, layers, part, shape, share):
+def fitting_programs(graph, layers, part, shape, share, *, drain=None, window_buffers=None, every=False):
     """The programs of a shape that fit, with their needs: the drain that never holds up a pass, and the smaller ones,
-    each with as many window buffers as there is room for.
+    each with as many window buffers as there is room for, and with ``every`` also with fewer.
+
+    ``drain`` and ``window_buffers`` fix these unless ``None``.
     """
     if shape.block_rams > part.block_rams:
         return
     fastest = drain_for(layers, shape.rows, shape.columns, shape.lanes)
-    for drain in range(fastest, 0, -1):
-        if shape.rows % drain or shape.lanes % drain:
+    for rows_a_cycle in range(fastest, 0, -1) if drain is None else (drain,):
+        if shape.rows % rows_a_cycle or shape.lanes % rows_a_cycle:
             continue
-        for buffers in (2, 1):
+        for buffers in (2, 1) if window_buffers is None else (window_buffers,):
             try:
-                program = compile_graph(graph, shape.engine(drain, buffers))
+                program = compile_graph(graph, shape.engine(rows_a_cycle, buffers))
             except FitError:  # a field of the program is too small for this shape
                 return
             needs = estimate(program, part)
@@ -96,7 +98,7 @@ def fitting_programs(graph, layers, part, shape, share):
             if not lacking:
                 yield program, needs
             # One buffer saves registers, and nothing where an input has no windows.
-            if lacking != ["logic_cells"] or program.image.flat:
+            if program.image.flat or not (every or lacking == ["logic_cells"]):
                 break
 
 

@@ -83,6 +83,22 @@ def test_fixed_array_is_taken_as_it_is(tiny_cnn):
     assert (engine.rows, engine.columns, engine.lanes) == (4, 1, 8)
 
 
+@pytest.mark.parametrize(("drain", "buffers"), [(1, 1), (2, 2), (4, None), (None, 1)])
+def test_drain_and_window_buffers_can_be_fixed_too(tiny_cnn, drain, buffers):
+    engine = choose_engine(tiny_cnn, BOARD, rows=4, columns=1, lanes=8, drain=drain, window_buffers=buffers)
+    assert engine == Engine(4, 1, 8, drain or engine.drain, buffers or 2)
+
+
+@pytest.mark.parametrize(("fixed", "message"), [
+    ({"drain": 2}, "array drain and window buffers can be fixed only with rows, columns and lanes"),
+    ({"rows": 4, "columns": 1, "lanes": 8, "drain": 3}, "array drain 3 must divide rows 4 and lanes 8"),
+    ({"rows": 4, "columns": 1, "lanes": 8, "window_buffers": 3}, "array window buffers must be an integer from 1 to 2"),
+])
+def test_drain_and_window_buffers_that_cannot_be(tiny_cnn, fixed, message):
+    with pytest.raises(FitError, match=message):
+        choose_engine(tiny_cnn, BOARD, **fixed)
+
+
 def test_array_that_needs_too_much_names_the_nearest(large_cnn):
     with pytest.raises(FitError) as caught:
         choose_engine(large_cnn, BOARD, rows=16, columns=3, lanes=48)
