@@ -85,7 +85,7 @@ HELD_OUT = (
     ("cnn-fashion", "ice40-hx8k", 16, 1, 48, 1),
     ("mlp-fashion", "ice40", 24, 1, 16, 4),
     ("mlp-small-fashion", "icestick", 8, 1, 16, 2),
-    ("resnet20-fashion", "ice40", 4, 3, 32, 1),
+    ("resnet20-fashion", "ice40", 8, 1, 32, 1),
     ("cnn-fashion", "ulx3s-25f", 24, 3, 32, 4),
     ("cnn-fashion", "ulx3s-25f", 12, 5, 48, 2),
     ("cnn-fashion", "ulx3s-25f", 24, 5, 16, 2),

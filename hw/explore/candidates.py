@@ -37,13 +37,16 @@ def find_candidates(graph, board, *, wanted=(None, None, None), share=None, tell
     """Return a ``Candidate`` for each array that fits ``board`` by estimate and that none is far better than.
 
     ``wanted`` are rows, columns and lanes, ``None`` for any; an array takes at most ``share`` of the part's logic
-    cells, the family's unless given. ``tell(done, total)`` is called for each shape.
+    cells, unless given the family's, or all of them for a given array. ``tell(done, total)`` is called for each shape.
 
     Raises ``FitError`` if none fits, as ``choose_engine``, and ``UnsupportedLayerError``.
     """
-    way = _with_words if has_words(graph) else _without_words
+    words = has_words(graph)
+    if share is None:
+        share = LOGIC_SHARE if words else board.part.family.logic_share
+        share = share if None in wanted else 1
     found = []
-    shapes, programs = way(graph, board, wanted, share)
+    shapes, programs = (_with_words if words else _without_words)(graph, board, wanted, share)
     for number, (least, shape) in enumerate(shapes, start=1):
         tell(number, len(shapes))
         cells = least_logic_cells(board.part.family, *shape)
@@ -62,7 +65,6 @@ def find_candidates(graph, board, *, wanted=(None, None, None), share=None, tell
 
 def _without_words(graph, board, wanted, share):
     layers, part = chain_of_layers(graph), board.part
-    share = part.family.logic_share if share is None else share
     shapes = {(shape.rows, shape.columns, shape.lanes): shape for shape in legal_shapes(layers, part, wanted)}
 
     def programs(shape):
@@ -72,7 +74,6 @@ def _without_words(graph, board, wanted, share):
 
 
 def _with_words(graph, board, wanted, share):
-    share = LOGIC_SHARE if share is None else share
     macs = sum(layer.convolution.binary_macs for layer in word_network(graph).layers)
 
     def programs(shape):

@@ -17,6 +17,10 @@ from .run import run_job
 __all__ = ["DaskExecutor", "LocalExecutor"]
 
 
+#: A scheduler that has not answered after so long is not there.
+CONNECT_SECONDS = 10
+
+
 class LocalExecutor:
     """Runs ``slots`` jobs at a time, each in a process of its own: one that is killed takes no other with it."""
 
@@ -97,7 +101,7 @@ class DaskExecutor:
     def __init__(self, address, work=run_job):
         from distributed import Client
 
-        self._client = Client(address, timeout=10)
+        self._client = Client(address, timeout=CONNECT_SECONDS)
         self._work = work
         self._ended = queue.SimpleQueue()
         self._jobs = {}

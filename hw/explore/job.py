@@ -80,8 +80,10 @@ class Trial:
 
     def with_earlier(self, earlier):
         """This and the seeds of an earlier trial of the same array at the same clock."""
-        return replace(self, estimates=earlier.estimates | self.estimates, problems=earlier.problems | self.problems,
-                       cells=self.cells or earlier.cells, seconds=earlier.seconds + self.seconds)
+        estimates = earlier.estimates | self.estimates
+        return replace(self, estimates=estimates, problems=earlier.problems | self.problems,
+                       cells=self.cells or earlier.cells, seconds=earlier.seconds + self.seconds,
+                       failure=None if estimates else self.failure)
 
 
 def failed(job, cycles, reason):

@@ -43,9 +43,9 @@ def run_job(job):
         except (ToolError, CompileError) as error:
             trial = replace(trial, failure=str(error), too_large=isinstance(error, DoesNotFit))
         texts = {path.name: path.read_text(errors="replace") for path in sorted(logs.iterdir())}
-        # The folder is gone when a reader sees these.
-        problems = {seed: text.replace(f"{logs}/", "") for seed, text in trial.problems.items()}
-        failure = trial.failure and trial.failure.replace(f"{logs}/", "")
+        # The folder is gone when a reader sees these: he finds the logs where the store puts them.
+        problems = {seed: text.replace(f"{logs}/", f"logs/{job.name}/") for seed, text in trial.problems.items()}
+        failure = trial.failure and trial.failure.replace(f"{logs}/", f"logs/{job.name}/")
     return replace(trial, failure=failure, problems=problems, logs=texts, seconds=round(time.monotonic() - start, 1))
 
 

@@ -37,7 +37,7 @@ def search(goal, make_job, executor, store, tell=lambda line: None):
             part, outcome = executor.next()
             job, candidate, known = running.pop(part)
             trial = failed(job, candidate.cycles, outcome) if isinstance(outcome, str) else outcome
-            if known is not None and trial.failure is None:
+            if known is not None:
                 trial = trial.with_earlier(known)
             store.save(job, trial)
             done.append((job, trial))

@@ -34,7 +34,7 @@ class Store:
             for name in ("estimates", "problems"):
                 content[name] = {int(seed): value for seed, value in content[name].items()}
             trial = Trial(**content)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return trial if trial.failure is None or trial.too_large else None
 
