@@ -1,6 +1,7 @@
 """The plot of a search: logic cells against frames/s, estimated and placed."""
 
 from ..report.plots import GAP, INK, ISSUE, MUTED, STALL, render, render_png
+from .candidates import front
 
 __all__ = ["pareto_plot"]
 
@@ -26,6 +27,9 @@ def pareto_plot(result):
             _estimate_line(axes, build)
         axes.plot([build["cells"]["logic_cells"] for build in placed],
                   [build["frames_per_second"] for build in placed], "o", color=STALL, label="placed and routed")
+        reached = front([(build["cells"]["logic_cells"], build["frames_per_second"]) for build in placed])
+        axes.plot(*zip(*reached, strict=True) if reached else ([], []), color=STALL, linewidth=1.2,
+                  drawstyle="steps-post", label="front of the builds")
         best = result["best"]
         if best is not None:
             array = best["array"]
