@@ -8,7 +8,10 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import EngFormatter
 
-__all__ = ["BLOCK_COLOURS", "cycles_per_layer", "floorplan", "memory_map", "utilisation"]
+__all__ = [
+    "BLOCK_COLOURS", "GAP", "INK", "ISSUE", "MUTED", "STALL", "cycles_per_layer", "floorplan", "memory_map", "render",
+    "render_png", "utilisation",
+]
 
 INK, MUTED, GRID = "#1f2933", "#5f6c7b", "#e3e7ec"
 ISSUE, STALL, GAP, FREE = "#2f6db3", "#e08a2e", "#b4bdc8", "#eef1f4"
@@ -29,8 +32,11 @@ STYLE = {
 }
 
 
-def _render(width, height, draw, *, name):
-    """Call ``draw(figure)`` for a figure of ``width`` x ``height`` inches and return it as an ``<svg>`` element."""
+def render(width, height, draw, *, name):
+    """Call ``draw(figure)`` for a figure of ``width`` x ``height`` inches and return it as an ``<svg>`` element.
+
+    ``name`` is any word that no other plot of the page has.
+    """
     # The same report always gives the same bytes: identifiers come from the plot's name, and no date is written.
     with rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -38,6 +44,16 @@ def _render(width, height, draw, *, name):
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg"):]
+
+
+def render_png(width, height, draw):
+    """The same as a PNG file's contents."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="png", dpi=150)
+    return pixels.getvalue()
 
 
 def cycles_per_layer(layers):
@@ -66,7 +82,7 @@ def cycles_per_layer(layers):
         axes.invert_yaxis()
         figure.legend(loc="outside upper left", ncols=4)
 
-    return _render(8.6, 1.0 + 0.36 * len(layers), draw, name="cycles")
+    return render(8.6, 1.0 + 0.36 * len(layers), draw, name="cycles")
 
 
 def utilisation(cells):
@@ -91,7 +107,7 @@ def utilisation(cells):
         axes.invert_yaxis()
         figure.legend(loc="outside upper left", ncols=2)
 
-    return _render(8.6, 0.8 + 0.36 * len(cells), draw, name="utilisation")
+    return render(8.6, 0.8 + 0.36 * len(cells), draw, name="utilisation")
 
 
 def memory_map(memories, available, *, block_ram_bits=4096):
@@ -133,7 +149,7 @@ def memory_map(memories, available, *, block_ram_bits=4096):
         handles = [Rectangle((0, 0), 1, 1, color=colours[name]) for name in used]
         figure.legend(handles, used, loc="outside right center")
 
-    return _render(8.6, 0.3 + 0.48 * sum(heights) + 0.3 * len(panels), draw, name="memory")
+    return render(8.6, 0.3 + 0.48 * sum(heights) + 0.3 * len(panels), draw, name="memory")
 
 
 #: Width and height, in tiles, of the cells that are neither block RAM nor a logic cell's eighth of a tile.
@@ -166,7 +182,7 @@ def floorplan(cells, tiles, colours, *, block_ram=(1, 2), grid=(2, 4)):
         axes.set_axis_off()
         figure.legend(handles=handles, loc="outside right upper")
 
-    return _render(8.6, 6.4, draw, name="floorplan")
+    return render(8.6, 6.4, draw, name="floorplan")
 
 
 def _site(cell, sizes, grid):
