@@ -45,6 +45,8 @@ def _parser():
     for name, what in (("drain", "rows that leave the array in a cycle"),
                        ("window-buffers", "sets of registers for the image's windows, 1 or 2")):
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{what}; with --rows, --columns and --lanes")
+    parser.add_argument("--popcount-stages", type=int, metavar="N",
+                        help="registers between the adders of a popcount (default: as many as the clock needs)")
     parser.add_argument("--clock-mhz", type=float, metavar="MHZ", help="the engine's clock (default: the board's)")
     parser.add_argument("--seed", type=int, metavar="N", help="place and route's first seed (default: 1)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: build/BOARD-NETWORK)")
@@ -69,8 +71,8 @@ def main(arguments=None):
     messages = sys.stderr if options.json else sys.stdout
     wanted = Options(
         board=options.board, network=options.network, rows=options.rows, columns=options.columns, lanes=options.lanes,
-        drain=options.drain, window_buffers=options.window_buffers, clock_mhz=options.clock_mhz, seed=options.seed,
-        out=options.out,
+        drain=options.drain, window_buffers=options.window_buffers, popcount_stages=options.popcount_stages,
+        clock_mhz=options.clock_mhz, seed=options.seed, out=options.out,
     )
     try:
         if options.check:

@@ -1,6 +1,6 @@
 """What is settled before any tool runs: board, clock, network, array and program."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sw import zoo
@@ -9,6 +9,7 @@ from sw.compile import compile_graph
 from ..boards import find_board
 from ..fit import choose_engine
 from ..pll import achieved_mhz
+from ..popcount_stages import with_popcount_stages
 from ..report.data import check_report
 
 __all__ = [
@@ -26,8 +27,8 @@ class Options:
 
     ``network`` is the name of a network of the zoo or a folder with one; ``None`` is the zoo's default. ``rows``,
     ``columns`` and ``lanes`` fix the array as far as they are given, ``drain`` and ``window_buffers`` the rest of it if
-    they all are. ``clock_mhz`` is the board's unless given, ``seed`` place and route's first, 1 unless given, ``out`` a
-    folder named after board and network.
+    they all are. ``popcount_stages`` are as many as the clock needs unless given. ``clock_mhz`` is the board's unless
+    given, ``seed`` place and route's first, 1 unless given, ``out`` a folder named after board and network.
     """
 
     board: str = "ice40"
@@ -37,6 +38,7 @@ class Options:
     lanes: int | None = None
     drain: int | None = None
     window_buffers: int | None = None
+    popcount_stages: int | None = None
     clock_mhz: float | None = None
     seed: int | None = None
     out: Path | None = None
@@ -83,6 +85,10 @@ def make_plan(options, progress):
     with progress.step("choose array"):
         engine = choose_engine(entry.graph, board, rows=options.rows, columns=options.columns, lanes=options.lanes,
                                drain=options.drain, window_buffers=options.window_buffers)
+        if options.popcount_stages is None:
+            engine = with_popcount_stages(engine, board.part, clock_mhz)
+        else:
+            engine = replace(engine, popcount_stages=options.popcount_stages)
     with progress.step("compile program"):
         program = compile_graph(entry.graph, engine, shared_store=board.flash is not None)
     return Plan(board, clock_mhz, entry, program)

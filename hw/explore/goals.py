@@ -43,7 +43,7 @@ class Fastest:
     def after(self, trial):
         """See the module."""
         self._best = max(self._best, trial.frames_per_second)
-        candidate, clocks = self._begun[trial.engine]
+        candidate, clocks = self._begun[trial.array]
         if not trial.reached_mhz:
             return self._another() if len(clocks) == 1 else []
         target = highest_up_to(self._clocks, trial.reached_mhz)

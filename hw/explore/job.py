@@ -30,7 +30,7 @@ class Job:
         """Array and clock, as a file's name."""
         engine = self.engine
         return (f"{engine.rows}x{engine.columns}x{engine.lanes}-drain{engine.drain}-buffers{engine.window_buffers}-"
-                f"{self.clock_mhz:g}mhz")
+                f"stages{engine.popcount_stages}-{self.clock_mhz:g}mhz")
 
     def with_seeds(self, seeds):
         """The same with other seeds."""
@@ -57,6 +57,11 @@ class Trial:
     too_large: bool = False
     seconds: float = 0.0
     logs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def array(self):
+        """The engine as a candidate has it: without the popcount's registers, which follow from the clock."""
+        return replace(self.engine, popcount_stages=0)
 
     @property
     def seed(self):

@@ -6,6 +6,7 @@ from pathlib import Path
 from sw.graph_file import save_graph
 
 from ..build.plan import OptionError, board_and_clock, load_network
+from ..popcount_stages import with_popcount_stages
 from .clocks import legal_clocks
 from .digest import sources_digest
 from .goals import Fastest, Smallest
@@ -75,7 +76,8 @@ class Setting:
         seeds = tuple(range(options.seed, options.seed + options.seeds))
 
         def make(candidate, clock_mhz):
-            return Job(self.board.name, files, candidate.engine, clock_mhz, seeds, limit, digest)
+            engine = with_popcount_stages(candidate.engine, self.board.part, clock_mhz)
+            return Job(self.board.name, files, engine, clock_mhz, seeds, limit, digest)
 
         return make
 

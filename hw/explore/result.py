@@ -28,8 +28,8 @@ def make_result(setting, candidates, done, goal):
         "cells_available": {kind: getattr(board.part, kind) for kind in KINDS},
         "candidates": [_candidate(each, setting.clock_mhz) for each in candidates],
         "front": [_candidate(each, setting.clock_mhz) for _, _, each in front(points)],
-        "builds": [_build(trial, estimated.get(trial.engine)) for trial in trials],
-        "best": None if best is None else _build(best, estimated.get(best.engine)) | {
+        "builds": [_build(trial, estimated.get(trial.array)) for trial in trials],
+        "best": None if best is None else _build(best, estimated.get(best.array)) | {
             "command": build_command(setting, best)},
         "tools": tool_versions(board.part.family.tools),
     }
@@ -59,7 +59,7 @@ def build_command(setting, trial):
     engine = trial.engine
     words = ["python", "-m", "hw.build", "--board", setting.board.name, "--network",
              setting.options.network or setting.entry.graph.name]
-    for name in ("rows", "columns", "lanes", "drain", "window_buffers"):
+    for name in ("rows", "columns", "lanes", "drain", "window_buffers", "popcount_stages"):
         words += [f"--{name.replace('_', '-')}", str(getattr(engine, name))]
     return shlex.join([*words, "--clock-mhz", f"{trial.clock_mhz:g}", "--seed", str(trial.seed)])
 

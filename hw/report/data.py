@@ -44,7 +44,7 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
         "network": program.network,
         "part": f"{board.part.name}-{board.package.upper()}",
         "array": {"rows": engine.rows, "columns": engine.columns, "lanes": engine.lanes, "drain": engine.drain,
-                  "window_buffers": engine.window_buffers},
+                  "window_buffers": engine.window_buffers, "popcount_stages": engine.popcount_stages},
         "synapses_per_cycle": engine.synapses_per_cycle,
         "binary_macs_per_frame": program.binary_macs,
         "cycles_per_frame": schedule.cycles_per_frame,

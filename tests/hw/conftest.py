@@ -80,7 +80,8 @@ def memory_row(name, width, depth, copies, block, large):
 CHECK = {
     "schema_version": 1, "kind": "check", "board": "ice40", "board_title": "iCEBreaker",
     "network": "two <convolutions>", "part": "iCE40UP5K-SG48",
-    "array": {"rows": 8, "columns": 3, "lanes": 32, "drain": 1, "window_buffers": 2}, "synapses_per_cycle": 768,
+    "array": {"rows": 8, "columns": 3, "lanes": 32, "drain": 1, "window_buffers": 2, "popcount_stages": 0},
+    "synapses_per_cycle": 768,
     "binary_macs_per_frame": 2063488, "cycles_per_frame": 4601, "latency_cycles": 4623, "array_utilisation": 0.584,
     "array_utilisation_3x3": 0.597, "clock_mhz_constraint": 24.0, "clock_margin": 1.0, "clock_note": "",
     "frames_per_second": 5216.3, "latency_us": 192.6,

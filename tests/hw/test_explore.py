@@ -92,7 +92,9 @@ def test_search_writes_its_result_and_a_second_one_builds_nothing(fake, capsys, 
     result = json.loads((tmp_path / "out" / "explore.json").read_text())
     best, builds = result["best"], result["builds"]
     assert best["frames_per_second"] == max(build["frames_per_second"] for build in builds)
-    assert len({tuple(build["array"].values()) for build in builds if not build["failure"]}) == 3
+    # Registers within popcounts follow from the clock.
+    arrays = {tuple((build["array"] | {"popcount_stages": 0}).values()) for build in builds if not build["failure"]}
+    assert len(arrays) == 3
     assert best["command"] in lines
     assert (result["board"], result["goal"], result["part"]) == ("ice40", "most frames/s", "iCE40UP5K")
     # What was built at 24 MHz bears more, and is built again at that.
