@@ -8,7 +8,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import EngFormatter
 
-__all__ = ["BLOCK_COLOURS", "cycles_per_layer", "floorplan", "memory_map", "utilisation"]
+__all__ = ["BLOCK_COLOURS", "cycles_per_layer", "floorplan", "memory_map", "render", "utilisation"]
 
 INK, MUTED, GRID = "#1f2933", "#5f6c7b", "#e3e7ec"
 ISSUE, STALL, GAP, FREE = "#2f6db3", "#e08a2e", "#b4bdc8", "#eef1f4"
@@ -29,7 +29,7 @@ STYLE = {
 }
 
 
-def _render(width, height, draw, *, name):
+def render(width, height, draw, *, name):
     """Call ``draw(figure)`` for a figure of ``width`` x ``height`` inches and return it as an ``<svg>`` element."""
     # The same report always gives the same bytes: identifiers come from the plot's name, and no date is written.
     with rc_context({**STYLE, "svg.hashsalt": name}):
@@ -66,7 +66,7 @@ def cycles_per_layer(layers):
         axes.invert_yaxis()
         figure.legend(loc="outside upper left", ncols=4)
 
-    return _render(8.6, 1.0 + 0.36 * len(layers), draw, name="cycles")
+    return render(8.6, 1.0 + 0.36 * len(layers), draw, name="cycles")
 
 
 def utilisation(cells):
@@ -91,7 +91,7 @@ def utilisation(cells):
         axes.invert_yaxis()
         figure.legend(loc="outside upper left", ncols=2)
 
-    return _render(8.6, 0.8 + 0.36 * len(cells), draw, name="utilisation")
+    return render(8.6, 0.8 + 0.36 * len(cells), draw, name="utilisation")
 
 
 def memory_map(memories, available, *, block_ram_bits=4096):
@@ -133,7 +133,7 @@ def memory_map(memories, available, *, block_ram_bits=4096):
         handles = [Rectangle((0, 0), 1, 1, color=colours[name]) for name in used]
         figure.legend(handles, used, loc="outside right center")
 
-    return _render(8.6, 0.3 + 0.48 * sum(heights) + 0.3 * len(panels), draw, name="memory")
+    return render(8.6, 0.3 + 0.48 * sum(heights) + 0.3 * len(panels), draw, name="memory")
 
 
 #: Width and height, in tiles, of the cells that are neither block RAM nor a logic cell's eighth of a tile.
@@ -166,7 +166,7 @@ def floorplan(cells, tiles, colours, *, block_ram=(1, 2), grid=(2, 4)):
         axes.set_axis_off()
         figure.legend(handles=handles, loc="outside right upper")
 
-    return _render(8.6, 6.4, draw, name="floorplan")
+    return render(8.6, 6.4, draw, name="floorplan")
 
 
 def _site(cell, sizes, grid):
