@@ -7,6 +7,7 @@ import pytest
 from hw.bench.document import NAMES, as_document, render_document, write_document
 from hw.bench.rows import ROWS
 
+
 def test_what_is_missing_is_said(results):
     text = render_document(as_document(results))
     lost = text[text.index("## Not measured"):text.index("## Tools")]
