@@ -38,7 +38,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if options.list:
         for row in ROWS.values():
-            print(row)
+            print(f"{row.name:20} {row.kind:7} on {row.board}")
         return 0
     if options.jobs not in (1, 2):
         parser.error(f"--jobs must be 1 or 2, not {options.jobs}: a row takes a core and gigabytes of memory")

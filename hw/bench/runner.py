@@ -62,10 +62,13 @@ def measure_rows(rows, out, *, jobs=1, stream=sys.stdout):
     stop, done = threading.Event(), []
 
     def work(row):
-        result, how = _measure(row, Path(out).resolve(), stop)
+        result, how = _measure(row, Path(out).resolve(), stop, say)
         done.append(row.name)
-        print(f"[{len(done)}/{len(rows)}] {row.name}: {how}", file=stream, flush=True)
+        say(f"[{len(done)}/{len(rows)}] {row.name}: {how}")
         return result
+
+    def say(line):
+        print(line, file=stream, flush=True)
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
@@ -76,8 +79,8 @@ def measure_rows(rows, out, *, jobs=1, stream=sys.stdout):
             raise
 
 
-def _measure(row, out, stop):
-    """The row's result, and in a few words how it came about."""
+def _measure(row, out, stop, say):
+    """The row's result, and in a few words how it came about. What takes long is said before."""
     folder, versions = out / row.name, _versions(row)
     result = {"name": row.name, "kind": row.kind, "key": _key(row, versions), "versions": versions}
     missing = [package for package, version in versions.items() if version is None and package not in SIMULATION]
@@ -88,12 +91,15 @@ def _measure(row, out, stop):
     if known.get("key") == result["key"]:
         return known | {"figures": figures(row.name, known["values"])}, "as measured before"
     folder.mkdir(parents=True, exist_ok=True)
+    say(f"      {row.name}: measuring, for {row.limit_seconds // 60} minutes at most; its log is {folder / 'item.log'}")
     try:
         run_module("hw.bench.item", [row.name, str(folder)], log=folder / "item.log", timeout=row.limit_seconds,
                    stop=stop)
     except ToolError as error:
         # What went wrong may not do so again: nothing is kept. No machine's paths are.
         reason = str(error).replace(f"{out}/", "")
+        if stop.is_set():
+            return result | {"reason": reason}, "stopped"
         return result | {"reason": reason}, f"failed: {reason.splitlines()[-1].strip()}"
     values = json.loads((folder / VALUES).read_text().replace(f"{out}/", ""))
     result |= {"values": values}

@@ -6,9 +6,6 @@ from .rows import ROWS
 
 __all__ = ["Table", "make_tables", "versions_of"]
 
-FORMS = {"own": "carry chains", "portable": "portable", "naive": "naive"}
-
-
 @dataclass(frozen=True)
 class Table:
     """A table: ``rows`` are tuples of text, as many as ``header`` has; ``note`` says how to read it."""
@@ -130,16 +127,16 @@ def _arrays(found):
     for name, values, figures in found:
         for form in ROWS[name].forms:
             cells = values["forms"][form]
-            title = FORMS[form] if (form, values["popcount"]) != ("own", "portable") else "own is portable"
+            title = f"own: {values['popcount']}" if form == "own" else form
             rows.append((
                 name, values["part"], _shape(vars(ROWS[name])), title, f"{cells['logic_cells']:,}",
                 _number(figures[form]["cells_per_synapse"], 2), _share(figures[form]["of_naive"]),
                 _number(cells["clock_mhz"])))
     return Table(
         "Bare arrays",
-        "The processing elements alone, in a harness of two shift registers whose cells are taken off: popcounts in "
-        "the part's carry chains, portable ones, and the plain way, in which a beat's matches are added by `+` in one "
-        "expression and half the lanes taken off. All three have the same ports and sums.",
+        "The processing elements alone, in a harness of two shift registers whose cells are taken off: with the "
+        "popcounts that a build takes for this part, with portable ones, and naive: the plain way, in which a beat's "
+        "matches are added by `+` in one expression and half the lanes taken off. All have the same ports and sums.",
         ("array", "part", "rows x columns x lanes", "popcounts", "logic cells", "cells a synapse", "of the naive",
          "MHz, nextpnr"), tuple(rows))
 

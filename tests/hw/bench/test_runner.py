@@ -33,7 +33,7 @@ def measured(monkeypatch):
 def measure(out, *names, **options):
     stream = io.StringIO()
     results = runner.measure_rows([ROWS[name] for name in names], out, stream=stream, **options)
-    return results, stream.getvalue().splitlines()
+    return results, [line for line in stream.getvalue().splitlines() if line.startswith("[")]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
