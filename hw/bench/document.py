@@ -1,6 +1,7 @@
 """``docs/performance.md`` from the benchmark's results: whole, and nothing in it from anywhere else."""
 
 import json
+from textwrap import fill
 
 from sw.files import write_atomic
 
@@ -11,6 +12,9 @@ from .tables import make_tables, versions_of
 __all__ = ["NAMES", "SCHEMA_VERSION", "as_document", "render_document", "write_document"]
 
 SCHEMA_VERSION = 1
+
+#: Columns of the page's text.
+WIDTH = 120
 
 #: Files that are written, by what they are.
 NAMES = {"data": "performance.json", "page": "performance.md", "plot": "performance.svg"}
@@ -32,14 +36,15 @@ def as_document(results):
 def render_document(document):
     """Return the page's text."""
     results = document["results"]
-    parts = [HEAD, *(f"## {table.title}\n{table.note}\n\n{table.markdown()}\n" for table in make_tables(results))]
+    parts = [HEAD, *(f"## {table.title}\n{fill(table.note, WIDTH)}\n\n{table.markdown()}\n"
+                     for table in make_tables(results))]
     lost = [(result["name"], result["reason"]) for result in results if "reason" in result]
     lost += [(result["name"], part["reason"]) for result in results if "values" in result
              for part in _placed(result["values"]) if "reason" in part]
     if lost:
         parts.append("## Not measured\n" + "\n".join(f"`{name}`:\n\n{_quote(reason)}\n" for name, reason in lost))
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
-    parts.append(f"## Tools\n{_wrap(versions)}\n")
+    parts.append(f"## Tools\n{fill(versions, WIDTH)}\n")
     return "\n".join(parts)
 
 
@@ -50,15 +55,6 @@ def _placed(values):
 
 def _quote(reason):
     return "\n".join(f"    {line.strip()}" for line in reason.splitlines())
-
-
-def _wrap(text, width=120):
-    lines = [""]
-    for word in text.split(" "):
-        if len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] += f" {word}" if lines[-1] else word
-    return "\n".join(lines)
 
 
 def write_document(results, folder):

@@ -1,8 +1,18 @@
 """The benchmark's plot."""
 
-from ..report.plots import FREE, INK, ISSUE, MUTED, STALL, render
+from math import ceil, floor, log10
+
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+from ..report.plots import INK, ISSUE, MUTED, STALL, render
 
 __all__ = ["overview"]
+
+MARKS = {
+    "sustained": {"color": ISSUE, "markersize": 8},
+    "peak": {"color": ISSUE, "markersize": 7, "fillstyle": "none"},
+    "roof": {"color": INK, "markersize": 16, "markeredgewidth": 1.6},
+}
 
 
 def overview(results):
@@ -13,18 +23,24 @@ def overview(results):
 
     def draw(figure):
         above, below = figure.subplots(2, 1, height_ratios=[len(designs) + 1, len(cells) + 1])
-        rows = range(len(designs))
-        for key, label, colour in (("peak_gops", "peak", FREE), ("sustained_gops", "sustained", ISSUE)):
-            above.barh(rows, [figures[key]["estimate"] for _, figures in designs], height=0.62, color=colour,
-                       edgecolor=MUTED, linewidth=0.4, label=f"{label}, nextpnr's clock")
-        roofs = [(row, figures["roof_gops"]) for row, (_, figures) in enumerate(designs) if figures["roof_gops"]]
-        for row, roof in roofs:
-            above.plot([roof, roof], [row - 0.4, row + 0.4], color=INK, linewidth=1.6,
-                       label="roof" if row == roofs[0][0] else None)
+        seen = []
+        # Points, not bars: the scale, which is logarithmic, has no zero.
+        for label, marker, value in (
+            ("sustained", "o", lambda figures: figures["sustained_gops"]["estimate"]),
+            ("peak", "D", lambda figures: figures["peak_gops"]["estimate"]),
+            ("roof", "|", lambda figures: figures["roof_gops"]),
+        ):
+            points = [(value(figures), row) for row, (_, figures) in enumerate(designs) if value(figures) is not None]
+            above.plot([x for x, _ in points], [row for _, row in points], marker, label=label, **MARKS[label])
+            seen += [x for x, _ in points]
         above.set_xscale("log")
-        above.set_xlabel("binary operations, 10^9 a second")
+        if seen:  # whole decades, whose ends have labels
+            above.set_xlim(10 ** floor(log10(min(seen))), 10 ** ceil(log10(max(seen))))
+        above.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        above.xaxis.set_minor_formatter(NullFormatter())
+        above.set_xlabel("binary operations, 10^9 a second, at nextpnr's clock")
         _name(above, [name for name, _ in designs])
-        above.legend(loc="lower right")
+        figure.legend(loc="outside upper left", ncols=3)
         for row, (_, value, colour) in enumerate(cells):
             below.barh(row, value, height=0.62, color=colour)
             below.annotate(f"{value:.2f}", (value, row), xytext=(5, 0), textcoords="offset points", va="center",
@@ -49,4 +65,4 @@ def _cells(shown):
 
 def _name(axes, names):
     axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.4, -0.6)

@@ -71,7 +71,8 @@ def _designs(found):
             _both(figures["frames_per_second"], 0)))
     return Table(
         "Designs",
-        "Whole designs, to a packed bitstream: serial link, clock, memories' logic and all. Clocks and frames/s: as "
+        "Whole designs, to a packed bitstream: serial link, clock, memories' logic and all. Logic cells are LUTs of "
+        "four inputs with what is packed beside them (ECP5: half a carry of two bits). Clocks and frames/s: as "
         "constrained, and as nextpnr estimates the clock. Frames/s are the clock over the schedule's cycles; the "
         "margin that nextpnr's estimate needs on Gowin is taken off there and below.",
         ("design", "network", "part", "rows x columns x lanes", "synapses a cycle", "logic cells", "cells a synapse",

@@ -32,3 +32,12 @@ def test_written_whole_or_not_at_all(results, tmp_path):
     assert (tmp_path / NAMES["page"]).read_text() == render_document(document)
     plot = (tmp_path / NAMES["plot"]).read_text()
     assert plot.startswith("<svg") and "cnn-up5k" in plot and "array-up5k, naive" in plot
+
+
+def test_nothing_measured_is_a_page_too(tmp_path):
+    lost = [{"name": name, "kind": row.kind, "key": "", "versions": {}, "reason": "no time"}
+            for name, row in ROWS.items()]
+    write_document(lost, tmp_path)
+    page = (tmp_path / NAMES["page"]).read_text()
+    assert page.count("    no time\n") == len(ROWS) and "|" not in page
+    assert (tmp_path / NAMES["plot"]).read_text().startswith("<svg")
