@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -66,4 +67,6 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    # Asked to end, it stops its tools as if interrupted by hand.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

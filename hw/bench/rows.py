@@ -78,8 +78,8 @@ ROWS = {
         DesignRow("cnn-ecp5-25f", "ulx3s-25f", "cnn-fashion"),
         DesignRow("mlp-gw1nr-9", "tang-nano-9k", "mlp-fashion"),
         ArrayRow("array-up5k", "ice40", 12, 3, 16, 12, clock_mhz=24.0),
-        ArrayRow("array-hx8k", "ice40-hx8k", 4, 2, 64, 12, clock_mhz=48.0),
-        ArrayRow("array-ecp5-25f", "ulx3s-25f", 4, 2, 64, 12, clock_mhz=37.5),
+        ArrayRow("array-hx8k", "ice40-hx8k", 2, 2, 64, 12, clock_mhz=48.0),
+        ArrayRow("array-ecp5-25f", "ulx3s-25f", 2, 2, 64, 12, clock_mhz=37.5),
         PeerRow("da4ml-layer-hx8k", "ice40-hx8k", (256, 8), clock_mhz=100.0),
         PeerRow("da4ml-mlp-ecp5-45f", "ulx3s-45f", (64, 64, 64, 10), clock_mhz=90.0),
     )
