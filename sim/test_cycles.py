@@ -9,15 +9,25 @@ from sim.cycles import count_cycles, main
 from sw.compile import compile_graph
 from sw.engine import Engine
 from tests.sw.networks import random_images, random_mlp
+from tests.sw.test_residual_program import NETWORKS
+
+
+def check(program, graph):
+    images, schedule = random_images(3, graph.inputs.shape, 5), program.schedule
+    assert count_cycles(program, graph, images) == {
+        "frames": 5, "cycles_per_frame": [schedule.cycles_per_frame] * 4, "latency_cycles": schedule.latency_cycles}
+
+
+def test_store_is_filled_before_the_first_frame():
+    graph, engine = NETWORKS["identity"]
+    check(compile_graph(graph, engine, shared_store=True), graph)
 
 
 def test_counted_cycles_are_the_schedules():
     graph = random_mlp(2, sizes=((8, 8, 1), 16, 3))
     program = compile_graph(graph, Engine(4, 1, 8, 2))
     images = random_images(3, graph.inputs.shape, 5)
-    schedule = program.schedule
-    assert count_cycles(program, graph, images) == {
-        "frames": 5, "cycles_per_frame": [schedule.cycles_per_frame] * 4, "latency_cycles": schedule.latency_cycles}
+    check(program, graph)
     thresholds = program.thresholds + 2
     with pytest.raises(RuntimeError, match="1 of 1 simulations of sim.cycles_bench failed"):
         count_cycles(dataclasses.replace(program, thresholds=thresholds), graph, images)
