@@ -78,23 +78,25 @@ def run_tool(name, arguments, *, folder, log, timeout):
 def run_module(name, arguments, *, log, timeout, stop=None):
     """Run ``python -m name`` with ``arguments`` (strings; paths absolute), log and raise as ``run_tool``.
 
-    Where another thread sets ``stop``, a ``threading.Event``, the run ends as if its time were up.
+    What the module starts itself ends with it. Where another thread sets ``stop``, a ``threading.Event``, the run ends
+    as if its time were up.
     """
-    _run(name, ["-m", name, *arguments], folder=ROOT, log=log, timeout=timeout, stop=stop)
+    _run(name, ["-m", name, *arguments], folder=ROOT, log=log, timeout=timeout, stop=stop, own_session=True)
 
 
-def _run(name, arguments, *, folder, log, timeout, stop=None):
+def _run(name, arguments, *, folder, log, timeout, stop=None, own_session=False):
     log = Path(log)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
-        # A session of its own: what the process has started itself is stopped with it.
+        # A tool is one process, and ends with the terminal or the time limit that this one is under. A module has a
+        # session of its own, so that all of its processes can be told from those here.
         process = subprocess.Popen(
             [sys.executable, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=stream,
-            stderr=subprocess.STDOUT, start_new_session=True)
+            stderr=subprocess.STDOUT, start_new_session=own_session)
         try:
             code = _wait(process, timeout, stop)
         finally:
-            _stop(process)
+            _stop(process, own_session)
     if code == 0:
         return
     reason = f"timed out after {timeout:g} s" if code is None else _explain_exit(code)
@@ -111,12 +113,15 @@ def _wait(process, timeout, stop):
     return None
 
 
-def _stop(process):
-    """End a process that still runs, and all that it has started: asked first, so that it can stop its own tools."""
+def _stop(process, own_session):
+    """End a process that still runs, and its session: asked first, so that it can end what is in further ones."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             return
-        os.killpg(process.pid, number)
+        if own_session:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
 

@@ -75,13 +75,15 @@ def test_timeout_stops_the_tool(stand_in, tmp_path):
         os.kill(int((tmp_path / "logs" / "tool.log").read_text()), 0)
 
 
-def test_timeout_stops_what_the_tool_started(stand_in, tmp_path):
+def test_timeout_stops_what_a_module_started(monkeypatch, tmp_path):
+    monkeypatch.setattr(tools, "ROOT", tmp_path)
     sleeper = "import time; time.sleep(60)"
-    stand_in(f"import subprocess, sys, time; print(subprocess.Popen([sys.executable, '-c', {sleeper!r}]).pid, "
-             "flush=True); time.sleep(60)")
+    (tmp_path / "starter.py").write_text(
+        f"import subprocess, sys, time\nprint(subprocess.Popen([sys.executable, '-c', {sleeper!r}]).pid, flush=True)\n"
+        "time.sleep(60)\n")
     with pytest.raises(ToolTimeout):
-        run_stand_in(tmp_path, timeout=1.5)
-    pid = int((tmp_path / "logs" / "tool.log").read_text())
+        run_module("starter", [], log=tmp_path / "log", timeout=1.5)
+    pid = int((tmp_path / "log").read_text())
     deadline = time.monotonic() + 20
     while _runs(pid) and time.monotonic() < deadline:
         time.sleep(0.1)
