@@ -1,15 +1,23 @@
-"""One way to run an FPGA tool that pip installed: logged, limited in time, and with errors that can be read."""
+"""One way to run an FPGA tool that pip installed, or a module of this project in a process of its own: logged, limited
+in time, and with errors that can be read.
+"""
 
 import importlib.metadata
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
-__all__ = ["PACKAGES", "ToolError", "ToolTimeout", "first_call_notice", "run_tool", "tool_versions"]
+__all__ = [
+    "PACKAGES", "ToolError", "ToolTimeout", "first_call_notice", "package_versions", "run_module", "run_tool",
+    "tool_versions",
+]
 
 #: Python package of each tool.
 PACKAGES = {
@@ -31,6 +39,11 @@ FIRST_CALL_SECONDS = {
 }
 
 TAIL_LINES = 20
+#: Seconds that a process has to end once it is asked to.
+GRACE_SECONDS = 10
+
+#: The folder of the project's packages.
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class ToolError(RuntimeError):
@@ -59,23 +72,58 @@ def run_tool(name, arguments, *, folder, log, timeout):
     script = Path(sysconfig.get_path("scripts")) / name
     if not script.exists():
         raise ToolError(f"{name} is not installed beside {sys.executable}: pip install {PACKAGES.get(name, name)}")
+    _run(name, [str(script), *arguments], folder=folder, log=log, timeout=timeout)
+
+
+def run_module(name, arguments, *, log, timeout, stop=None):
+    """Run ``python -m name`` with ``arguments`` (strings; paths absolute), log and raise as ``run_tool``.
+
+    What the module starts itself ends with it. Where another thread sets ``stop``, a ``threading.Event``, the run ends
+    as if its time were up.
+    """
+    _run(name, ["-m", name, *arguments], folder=ROOT, log=log, timeout=timeout, stop=stop, own_session=True)
+
+
+def _run(name, arguments, *, folder, log, timeout, stop=None, own_session=False):
     log = Path(log)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stream:
+        # A tool is one process, and ends with the terminal or the time limit that this one is under. A module has a
+        # session of its own, so that all of its processes can be told from those here.
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=stream,
+            stderr=subprocess.STDOUT, start_new_session=own_session)
         try:
-            result = subprocess.run(
-                [sys.executable, str(script), *arguments], cwd=folder, timeout=timeout, check=False,
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-            )
-        except subprocess.TimeoutExpired:
-            reason = f"timed out after {timeout:g} s"
-        else:
-            if result.returncode == 0:
-                return
-            reason = _explain_exit(result.returncode)
-    stopped = "timed out" in reason
+            code = _wait(process, timeout, stop)
+        finally:
+            _stop(process, own_session)
+    if code == 0:
+        return
+    reason = f"timed out after {timeout:g} s" if code is None else _explain_exit(code)
     tail = "\n".join(f"    {line}" for line in _last_lines(log))
-    raise (ToolTimeout if stopped else ToolError)(f"{name} {reason}; the end of {log}:\n{tail}", log)
+    raise (ToolTimeout if code is None else ToolError)(f"{name} {reason}; the end of {log}:\n{tail}", log)
+
+
+def _wait(process, timeout, stop):
+    """The process's exit code, ``None`` if it runs still when its time is up or ``stop`` is set."""
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0 and not (stop and stop.is_set()):
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(min(left, 1))
+    return None
+
+
+def _stop(process, own_session):
+    """End a process that still runs, and its session: asked first, so that it can end what is in further ones."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        if own_session:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
 
 
 def _explain_exit(code):
@@ -93,8 +141,14 @@ def _last_lines(log):
 
 def tool_versions(tools):
     """Version of each package that a build with ``tools`` uses, by name; ``None`` for one that is not installed."""
-    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for package in ("amaranth", *dict.fromkeys(PACKAGES[tool] for tool in tools)):
+    python = {"python": ".".join(map(str, sys.version_info[:3]))}
+    return python | package_versions(("amaranth", *dict.fromkeys(PACKAGES[tool] for tool in tools)))
+
+
+def package_versions(packages):
+    """Version of each Python package, by name; ``None`` for one that is not installed."""
+    versions = {}
+    for package in packages:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

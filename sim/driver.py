@@ -7,8 +7,9 @@ from cocotb.triggers import Edge, First, RisingEdge, Timer
 from sim.bench import LOAD_BYTES
 from sim.job import Record
 
-__all__ = ["BenchDriver"]
+__all__ = ["PERIOD", "BenchDriver"]
 
+#: Nanoseconds of a clock cycle.
 PERIOD = 2
 
 

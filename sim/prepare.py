@@ -8,7 +8,7 @@ from sw import ir
 from sw.compile import compile_graph
 from sw.reference import run
 
-__all__ = ["expected_result", "make_job"]
+__all__ = ["expected_result", "make_job", "program_job"]
 
 
 def expected_result(scores, category, score_bytes):
@@ -19,9 +19,16 @@ def expected_result(scores, category, score_bytes):
 def make_job(graph, engine, images, *, traced=3, shared_store=False):
     """Compile ``graph`` (lowered) for ``engine`` and run the reference on ``images`` (``uint8 (N, H, W, C)``); the
     first ``traced`` of them keep their maps."""
-    program = compile_graph(graph, engine, shared_store)
-    result = run(graph, images)
     kept = run(graph, images[:traced], trace=True).maps
+    program = compile_graph(graph, engine, shared_store)
+    return program_job(program, graph, images, **_maps(graph, program, kept))
+
+
+def program_job(program, graph, images, **maps):
+    """The job of a program that was compiled from ``graph`` (lowered): ``images`` with what the reference makes of
+    them. ``maps`` are the further fields of ``Job``.
+    """
+    result = run(graph, images)
     return Job(
         program=program,
         payloads=np.array([np.frombuffer(program.image.pack(image), np.uint8) for image in images]),
@@ -29,7 +36,7 @@ def make_job(graph, engine, images, *, traced=3, shared_store=False):
             np.frombuffer(expected_result(scores, category, program.score_bytes), np.uint8)
             for scores, category in zip(result.scores, result.classes, strict=True)
         ]),
-        **_maps(graph, program, kept),
+        **maps,
     )
 
 

@@ -12,8 +12,8 @@ __all__ = ["FOLDER", "simulate"]
 FOLDER = Path(__file__).resolve().parent.parent / "build" / "sim"
 
 
-def simulate(job, *, name, tests, folder=FOLDER, built_from=None, device=None, sources=()):
-    """Run the cocotb tests of ``sim.frames_bench`` whose names match ``tests`` (a regular expression).
+def simulate(job, *, name, tests, module="sim.frames_bench", folder=FOLDER, built_from=None, device=None, sources=()):
+    """Run the cocotb tests of ``module`` whose names match ``tests`` (a regular expression).
 
     ``built_from`` is the program of the hardware where that is not the job's; ``device`` and ``sources`` are those of
     ``sim.bench.Bench`` and ``sim.verilate.build``. Returns the path of the xUnit
@@ -25,4 +25,4 @@ def simulate(job, *, name, tests, folder=FOLDER, built_from=None, device=None, s
     bench = Bench(built_from or job.program, frames=share, device=device)
     runner, target = build(bench, name="bench", folder=folder, sources=sources)
     environment = save_job(target / name, job)
-    return run(runner, target, name="bench", module="sim.frames_bench", environment=environment, filter=tests)
+    return run(runner, target, name="bench", module=module, environment=environment, filter=tests)

@@ -4,11 +4,12 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from hw import tools
-from hw.tools import ToolError, first_call_notice, run_tool, tool_versions
+from hw.tools import ToolError, ToolTimeout, first_call_notice, run_module, run_tool, tool_versions
 
 
 @pytest.fixture
@@ -72,6 +73,37 @@ def test_timeout_stops_the_tool(stand_in, tmp_path):
     assert time.monotonic() - start < 30
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "logs" / "tool.log").read_text()), 0)
+
+
+def test_timeout_stops_what_a_module_started(monkeypatch, tmp_path):
+    monkeypatch.setattr(tools, "ROOT", tmp_path)
+    sleeper = "import time; time.sleep(60)"
+    (tmp_path / "starter.py").write_text(
+        f"import subprocess, sys, time\nprint(subprocess.Popen([sys.executable, '-c', {sleeper!r}]).pid, flush=True)\n"
+        "time.sleep(60)\n")
+    with pytest.raises(ToolTimeout):
+        run_module("starter", [], log=tmp_path / "log", timeout=1.5)
+    pid = int((tmp_path / "log").read_text())
+    deadline = time.monotonic() + 20
+    while _runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _runs(pid)
+
+
+def _runs(pid):
+    """Whether a process of which this one is not the parent runs still; one that has ended may be left as a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_module_runs_in_a_process_of_its_own(tmp_path):
+    log = tmp_path / "log"
+    run_module("hw.build", ["--list-boards"], log=log, timeout=60)
+    assert log.read_text().startswith("ice40 ")
+    with pytest.raises(ToolError, match=r"(?s)^hw\.build failed with exit code 2; .*unrecognized arguments: --nothing"):
+        run_module("hw.build", ["--nothing"], log=log, timeout=60)
 
 
 def test_missing_tool(tmp_path):
