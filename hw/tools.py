@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-__all__ = ["PACKAGES", "ToolError", "ToolTimeout", "first_call_notice", "run_tool", "tool_versions"]
+__all__ = ["PACKAGES", "ToolError", "ToolTimeout", "explain_exit", "first_call_notice", "run_tool", "tool_versions"]
 
 #: Python package of each tool.
 PACKAGES = {
@@ -72,13 +72,14 @@ def run_tool(name, arguments, *, folder, log, timeout):
         else:
             if result.returncode == 0:
                 return
-            reason = _explain_exit(result.returncode)
+            reason = explain_exit(result.returncode)
     stopped = "timed out" in reason
     tail = "\n".join(f"    {line}" for line in _last_lines(log))
     raise (ToolTimeout if stopped else ToolError)(f"{name} {reason}; the end of {log}:\n{tail}", log)
 
 
-def _explain_exit(code):
+def explain_exit(code):
+    """What became of a process with this exit code, as the end of a sentence."""
     if code in (-9, 137):
         return "was killed, most likely because memory ran out"
     if code < 0:
