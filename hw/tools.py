@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 
 __all__ = [
-    "PACKAGES", "ToolError", "ToolTimeout", "first_call_notice", "package_versions", "run_module", "run_tool",
+    "PACKAGES", "ToolError", "ToolTimeout", "explain_exit", "first_call_notice", "package_versions", "run_module", "run_tool",
     "tool_versions",
 ]
 
@@ -99,7 +99,7 @@ def _run(name, arguments, *, folder, log, timeout, stop=None, own_session=False)
             _stop(process, own_session)
     if code == 0:
         return
-    reason = f"timed out after {timeout:g} s" if code is None else _explain_exit(code)
+    reason = f"timed out after {timeout:g} s" if code is None else explain_exit(code)
     tail = "\n".join(f"    {line}" for line in _last_lines(log))
     raise (ToolTimeout if code is None else ToolError)(f"{name} {reason}; the end of {log}:\n{tail}", log)
 
@@ -126,7 +126,8 @@ def _stop(process, own_session):
             process.wait(GRACE_SECONDS)
 
 
-def _explain_exit(code):
+def explain_exit(code):
+    """What became of a process with this exit code, as the end of a sentence."""
     if code in (-9, 137):
         return "was killed, most likely because memory ran out"
     if code < 0:

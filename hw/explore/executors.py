@@ -12,6 +12,7 @@ import signal
 from collections import deque
 from multiprocessing.connection import wait
 
+from ..tools import explain_exit
 from .run import run_job
 
 __all__ = ["DaskExecutor", "LocalExecutor"]
@@ -49,7 +50,7 @@ class LocalExecutor:
         process.join()
         if outcome is None:
             _end(process)
-            outcome = f"the build's process ended with exit code {process.exitcode}, as if killed for lack of memory"
+            outcome = f"the build's process {explain_exit(process.exitcode)}"
         self._fill()
         return job, outcome
 
