@@ -9,6 +9,7 @@ from hw.axi_stream import AxiStreamSignature
 from hw.bits_tail import BitsTail
 from hw.control import LayerControl
 from hw.features import FeatureMemory
+from hw.memory_plan import MemoryPlan
 from hw.passes import PassSequencer
 from hw.receiver import FrameError
 from hw.results import ResultSender
@@ -78,6 +79,8 @@ class Accelerator(wiring.Component):
     program : Program
     popcount : str
         A key of ``hw.popcount.IMPLEMENTATIONS``.
+    memories : MemoryPlan, optional
+        What lies in the part's large RAM: the feature memory of a network without words, unless given.
 
     Members
     -------
@@ -103,11 +106,12 @@ class Accelerator(wiring.Component):
     #: Cycles from a beat's issue to its words at the array: address, memory, activation register.
     FEED = 3
 
-    def __init__(self, program, popcount="portable"):
+    def __init__(self, program, popcount="portable", memories=None):
         if not isinstance(program, Program):
             raise TypeError(f"Accelerator program must be a sw.program.Program, not {program!r}")
         self.program = program
         self._popcount = popcount
+        self._memories = MemoryPlan(large_banks=program.engine.columns) if memories is None else memories
         engine = program.engine
         super().__init__({
             "s_axis": In(AxiStreamSignature(8, user_width=1)),
@@ -140,16 +144,16 @@ class Accelerator(wiring.Component):
             columns=engine.columns, fields=control.fields, **widths)
         m.submodules.features = features = FeatureMemory(
             columns=engine.columns, lanes=engine.lanes, depth=depth, pitch_width=len(taps.pitch),
-            strides=program.strides, style="huge" if program.words is None else "block")
+            strides=program.strides, large_banks=self._memories.large_banks if program.words is None else None)
         m.submodules.array = array = Array(
             rows=engine.rows, columns=engine.columns, lanes=engine.lanes, sum_width=program.sum_width,
-            popcount=self._popcount)
+            stages=engine.popcount_stages, popcount=self._popcount)
         m.submodules.results = results = ResultSender(
             classes=program.classes, score_width=program.score_width, score_bytes=program.score_bytes)
         m.submodules.image = image = self._input_unit()
 
         # Control. A layer of sums has no beats: the head works it off.
-        layer_issued = taps.control.final
+        layer_issued = taps.final
         pooled = control.fields.get("pooled", Const(0))
         m.d.comb += [
             control.issued.eq(layer_issued | pooled),
@@ -185,7 +189,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             tail.weight_address.eq(self._delay(m, taps.weights, self.FEED - 1, "weights")),
             array.weights.eq(tail.weights),
-            array.control.eq(self._delay(m, taps.control, self.FEED, "control")),
+            array.control.eq(self._delay(m, taps.control, self.FEED - 1, "control")),
         ]
 
         # Results.
@@ -241,7 +245,8 @@ class Accelerator(wiring.Component):
         return WindowInput(
             height=height, width=width, channels=channels, bits=image.bits, kernel=image.kernel, stride=image.stride,
             padding=image.padding, pool=image.pool, out_height=image.out_shape[0], out_width=image.out_shape[1],
-            columns=engine.columns, lanes=engine.lanes, buffers=engine.window_buffers)
+            columns=engine.columns, lanes=engine.lanes, buffers=engine.window_buffers,
+            large_image=self._memories.large_image)
 
     def _connect_input_unit(self, m, image, taps, layer_issued):
         if isinstance(image, VectorInput):

@@ -29,14 +29,16 @@ class BeatControl(data.StructLayout):
 class Array(wiring.Component):
     """P x Q processing elements of S lanes: output stationary, broadcast words.
 
-    Latency: the sums of a pass show ``latency`` = 2 + the popcount's cycles after its last beat's words;
-    ``done`` is 1 in that cycle.
+    Latency: the sums of a pass show ``latency`` = 2 + ``stages`` cycles after its last beat's words; ``done`` is 1 in
+    that cycle.
 
     Parameters
     ----------
     rows, columns, lanes : int
     sum_width : int
         Bits of an accumulator.
+    stages : int
+        Registers within a popcount.
     popcount : str
         A key of ``hw.popcount.IMPLEMENTATIONS``.
 
@@ -53,13 +55,14 @@ class Array(wiring.Component):
         With ``done``: the pass was the layer's last.
     """
 
-    def __init__(self, *, rows, columns, lanes, sum_width, popcount="portable"):
+    def __init__(self, *, rows, columns, lanes, sum_width, stages=0, popcount="portable"):
         self.rows = rows
         self.columns = columns
         self.lanes = lanes
         self.sum_width = sum_width
         self._elements = [
-            [ProcessingElement(lanes=lanes, sum_width=sum_width, popcount=popcount) for _ in range(columns)]
+            [ProcessingElement(lanes=lanes, sum_width=sum_width, stages=stages, popcount=popcount)
+             for _ in range(columns)]
             for _ in range(rows)
         ]
         column_sums = data.ArrayLayout(signed(sum_width), columns)

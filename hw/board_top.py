@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hw.accelerator import Accelerator
 from hw.boards import Board
 from hw.clocking import ClockAndReset
+from hw.estimate import memory_plan
 from hw.flash import FlashLoader
 from hw.flash_image import STORE_OFFSET
 from hw.link import UartLink
@@ -55,6 +56,8 @@ class SerialAccelerator(wiring.Component):
         Clock cycles of a bit on the line.
     popcount : str
         A key of ``hw.popcount.IMPLEMENTATIONS``.
+    memories : MemoryPlan, optional
+        As ``hw.accelerator.Accelerator``.
     timeout_bits : int
         A request whose next byte is this late, in bits on the line, is given up.
     wake_cycles : int
@@ -76,10 +79,11 @@ class SerialAccelerator(wiring.Component):
         The store did not come whole; it and ``flash`` are there together.
     """
 
-    def __init__(self, *, program, divisor, popcount="portable", timeout_bits=2000, wake_cycles=72):
+    def __init__(self, *, program, divisor, popcount="portable", memories=None, timeout_bits=2000, wake_cycles=72):
         self.program = program
         self.divisor = divisor
         self.popcount = popcount
+        self.memories = memories
         self.timeout_bits = timeout_bits
         self.wake_cycles = wake_cycles
         store = {"flash": Out(FlashSignature()), "damaged": Out(1)} if has_flash_store(program) else {}
@@ -88,7 +92,7 @@ class SerialAccelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         program = self.program
-        m.submodules.accelerator = accelerator = Accelerator(program, self.popcount)
+        m.submodules.accelerator = accelerator = Accelerator(program, self.popcount, self.memories)
         m.submodules.link = link = UartLink(
             payload_bytes=program.input_bytes, result_bytes=program.result_bytes, divisor=self.divisor,
             timeout=self.timeout_bits * self.divisor)
@@ -183,6 +187,7 @@ class BoardTop(wiring.Component):
         m.submodules.serial = serial = SerialAccelerator(
             program=self.program, divisor=self._divisor,
             popcount=self.board.part.family.popcount(self.program.engine.lanes),
+            memories=memory_plan(self.program, self.board.part),
             timeout_bits=round(TIMEOUT_SECONDS * self.board.baud), wake_cycles=ceil(WAKE_US * self.clock_mhz))
         refused = serial.refused
         if has_flash_store(self.program):

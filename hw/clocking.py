@@ -32,7 +32,7 @@ class ClockAndReset(wiring.Component):
         The button, asynchronous; 1 while it is pressed.
     clk : Out(1)
     rst : Out(1)
-        Synchronous to ``clk``; 1 from the start.
+        A register of ``clk``, 1 from the start.
 
     Raises
     ------
@@ -46,7 +46,7 @@ class ClockAndReset(wiring.Component):
         settings = find_settings(board.oscillator_mhz, clock_mhz, board.part) if by_pll else None
         self.clock_mhz = settings.output_mhz if by_pll else clock_mhz
         self._pll = settings.cell(board) if by_pll else None
-        super().__init__({"clock": In(1), "pressed": In(1), "clk": Out(1), "rst": Out(1)})
+        super().__init__({"clock": In(1), "pressed": In(1), "clk": Out(1), "rst": Out(1, init=1)})
 
     @property
     def reset_cycles(self):
@@ -67,11 +67,12 @@ class ClockAndReset(wiring.Component):
         m.submodules.locked = FFSynchronizer(locked, stable, o_domain="waiting")
         m.submodules.button = FFSynchronizer(~self.pressed, unpressed, o_domain="waiting")
 
-        waited = Signal(range(self.reset_cycles + 1))
-        m.d.comb += self.rst.eq(waited != self.reset_cycles)
+        waited, waits = Signal(range(self.reset_cycles)), Signal()
+        m.d.comb += waits.eq(waited != self.reset_cycles - 1)
+        m.d.waiting += self.rst.eq(waits)
         with m.If(~(stable & unpressed)):
             m.d.waiting += waited.eq(0)
-        with m.Elif(self.rst):
+        with m.Elif(waits):
             m.d.waiting += waited.eq(waited + 1)
         return m
 

@@ -1,6 +1,6 @@
 """From accumulators to results: the drain register, threshold comparators, pooling and word assembly."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,8 +16,9 @@ class Drain(wiring.Component):
     """Takes all sums of a pass at once, then works them off ``drain`` rows a cycle while the next pass runs.
 
     Each row's sums meet the row's threshold: ``value = 2 * sum - threshold``. In a hidden layer the bit is
-    ``value >= 0``; the bits of a pool window's passes are ORed, and ``lanes`` channels of each column become
-    a word. In the last layer the values are scores, one a cycle.
+    ``value >= 0``, and ``lanes`` channels of each column become a word. Before a 2 x 2 pool, four passes belong
+    together: the left and right half of 2Q neighbouring columns, of two rows; the bits of two columns and both rows are
+    ORed. In the last layer the values are scores, one a cycle.
 
     Latency: sums given with ``load`` are worked off in the ``rows / drain`` cycles after it (``rows`` for
     scores); the bits of step k (0 first) can complete a word that is written 3 + k cycles after ``load``.
@@ -107,7 +108,7 @@ class Drain(wiring.Component):
             rows=self.rows, columns=self.columns, sum_width=self.sum_width, front=self.drain)
         m.d.comb += [register.sums.eq(self.sums), register.load.eq(self.load), register.step.eq(advance)]
 
-        group_last, pool_first, pool_last = self._progress(m, advance & step_last)
+        group_last, pooled_pass, pool_last = self._progress(m, advance & step_last)
         rows_of_thresholds = self._thresholds(m, next_step=advance & ~step_last, hold=active & ~row_last)
 
         bits = Signal(data.ArrayLayout(self.columns, self.drain))
@@ -126,18 +127,19 @@ class Drain(wiring.Component):
 
         # Results of a step, one cycle later. Steps past the last channel are dropped.
         wanted = ~group_last | (step <= self._fields["last_steps"])
-        push = Signal()
-        m.d.sync += [
+        push, word_end = Signal(), Signal()
+        m.d.comb += [
             push.eq(advance & wanted & ~self._fields["scores"] & pool_last),
+            word_end.eq(group_last & (step == self._fields["last_steps"])),
+        ]
+        m.d.sync += [
             self.score_valid.eq(active & wanted & self._fields["scores"]),
         ]
         with m.Switch(row):
             for offset in range(self.drain):
                 with m.Case(offset):
                     m.d.sync += self.score.eq(values[offset])
-        word_end = Signal()
-        m.d.sync += word_end.eq(group_last & (step == self._fields["last_steps"]))
-        pooled = self._pool(m, bits, advance, pool_first)
+        pooled = self._pool(m, bits, advance, pooled_pass)
         self._assemble(m, pooled, push, word_end)
 
         finishing = Signal()
@@ -155,7 +157,7 @@ class Drain(wiring.Component):
                 m.d.sync += group.eq(Mux(group == self._fields["drain_groups"], 0, group + 1))
         with m.If(self.restart):
             m.d.sync += [group.eq(0), pooled.eq(0)]
-        return group == self._fields["drain_groups"], pooled == 0, pool_last
+        return group == self._fields["drain_groups"], pooled, pool_last
 
     def _thresholds(self, m, *, next_step, hold):
         """Read ahead, so that a step meets its thresholds: the address is that of the step after."""
@@ -191,20 +193,32 @@ class Drain(wiring.Component):
             ]
         return [rom.data.word_select(offset, self.threshold_width) for offset in range(self.drain)]
 
-    def _pool(self, m, bits, advance, pool_first):
+    def _pool(self, m, bits, advance, pooled_pass):
         """OR a step's bits with those of the window's earlier passes, which circulate once a pass."""
         if not self.pooling:
             return bits
-        stepped = Signal()
-        first = Signal()
-        m.d.sync += [stepped.eq(advance), first.eq(pool_first)]
+        stepped, first, right = Signal(), Signal(), Signal()
+        m.d.sync += [stepped.eq(advance), first.eq(pooled_pass == 0), right.eq(pooled_pass[0])]
         circulating = [Signal.like(bits, name=f"window_{index}", reset_less=True) for index in range(self.steps)]
-        pooled = Signal.like(bits)
-        m.d.comb += pooled.eq(bits.as_value() | Mux(first, 0, circulating[0].as_value()))
+        joined, pooled = Signal.like(bits), Signal.like(bits)
+        empty = [Const(0, 1)] * self.columns
+        for before, after in zip(bits, joined, strict=True):
+            with m.If(self._fields["drain_pool"] == 0):
+                m.d.comb += after.eq(before)
+            with m.Elif(~right):
+                m.d.comb += after.eq(self._pairs([*before, *empty]))
+            with m.Else():
+                m.d.comb += after.eq(self._pairs([*empty, *before]))
+        m.d.comb += pooled.eq(joined.as_value() | Mux(first, 0, circulating[0].as_value()))
         with m.If(stepped):
             for here, after in zip(circulating, [*circulating[1:], pooled], strict=True):
                 m.d.sync += here.eq(after)
         return pooled
+
+    @staticmethod
+    def _pairs(bits):
+        """Each two neighbours' OR."""
+        return Cat(left | right for left, right in zip(bits[::2], bits[1::2], strict=True))
 
     def _assemble(self, m, pooled, push, word_end):
         """Bits become words, which are written one behind the other."""

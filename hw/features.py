@@ -29,9 +29,9 @@ class FeatureMemory(wiring.Component):
         Bits of ``pitch``.
     strides : sequence of int
         Values of t that occur, each coprime with ``columns``, ascending.
-    style : str
-        ``"huge"`` for the part's large single-port RAM, ``"block"`` for block RAM with a port for each of reads and
-        writes.
+    large_banks : int, optional
+        With a number, the banks have one port for reads and writes, and so many of them lie in the part's large RAM;
+        without, all lie in block RAM with a port for each.
 
     Members
     -------
@@ -57,12 +57,12 @@ class FeatureMemory(wiring.Component):
         If a stride shares a factor with the columns, or there are more than two strides.
     """
 
-    def __init__(self, *, columns, lanes, depth, pitch_width, strides=(1,), style="block"):
+    def __init__(self, *, columns, lanes, depth, pitch_width, strides=(1,), large_banks=None):
         self.columns = columns
         self.lanes = lanes
         self.depth = depth
         self.strides = check_strides("FeatureMemory", columns, strides)
-        self.style = style
+        self.large_banks = large_banks
         words = data.ArrayLayout(lanes, columns)
         super().__init__({
             "address": In(range(depth)),
@@ -91,10 +91,10 @@ class FeatureMemory(wiring.Component):
             permutation.bypass_data.eq(self.bypass_data),
             self.activations.eq(permutation.words),
         ]
-        if self.style == "huge":
-            self._share_ports(m, permutation)
-        else:
+        if self.large_banks is None:
             self._separate_ports(m, permutation)
+        else:
+            self._share_ports(m, permutation)
         return m
 
     def _share_ports(self, m, permutation):
@@ -105,7 +105,7 @@ class FeatureMemory(wiring.Component):
         ]
         for number in range(self.columns):
             m.submodules[f"bank_{number}"] = bank = SinglePortMemory(
-                width=self.lanes, depth=self.depth, style=self.style)
+                width=self.lanes, depth=self.depth, style="huge" if number < self.large_banks else "block")
             m.d.sync += bank.address.eq(permutation.addresses[number])
             m.d.comb += [
                 bank.write_enable.eq(self.write_enable),

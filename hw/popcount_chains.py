@@ -13,16 +13,16 @@ def chain_levels(lanes):
 class AdderTree:
     """Counts lanes: two numbers of k bits, and one lane as their carry in, make a number of k + 1 bits.
 
-    ``2**k - 1`` lanes leave no end loose. ``registers`` are the levels between two registers; 0 means none. ``chain``
-    makes the family's carry chains of up to ``longest`` cells, as ``Chains`` has them.
+    ``2**k - 1`` lanes leave no end loose. There is a register behind each level in ``cuts``. ``chain`` makes the
+    family's carry chains of up to ``longest`` cells, as ``Chains`` has them.
 
     A family's tree has two methods more: ``leaf(lanes)`` returns the bits of the count of one to three lanes, and
     ``held(lane)`` a lane a cycle later. A lane is whatever these and a chain's ``append`` take.
     """
 
-    def __init__(self, module, registers, chain, longest):
+    def __init__(self, module, cuts, chain, longest):
         self.module = module
-        self.registers = registers
+        self.cuts = cuts
         self.chains = Chains(lambda: chain(module), longest)
 
     def count(self, lanes):
@@ -35,7 +35,7 @@ class AdderTree:
         rest, lane = lanes[largest:-1], lanes[-1]
         b = self.count(rest) if rest else []
         for earlier in range(1, level):
-            if self._is_cut(earlier):
+            if earlier in self.cuts:
                 lane = self.held(lane)
                 if rest and earlier > chain_levels(len(rest)):
                     b = self.register(b)
@@ -49,10 +49,7 @@ class AdderTree:
         return list(held)
 
     def _behind(self, level, bits):
-        return self.register(bits) if self._is_cut(level) else bits
-
-    def _is_cut(self, level):
-        return self.registers > 0 and level % self.registers == 0
+        return self.register(bits) if level in self.cuts else bits
 
 
 class Chains:

@@ -27,7 +27,7 @@ def ecp5_popcount(popcount, m):
     carry of three lanes is one of the third, and what makes it is a function of its own two inputs where the others are
     0: XOR is one such, XNOR would be none of a position that adds lanes.
     """
-    tree = _Tree(m, popcount.registers, _Chain, LONGEST)
+    tree = _Tree(m, popcount.cuts, _Chain, LONGEST)
     bits = tree.count(list(zip(popcount.weight, popcount.activation, strict=True)))
     tree.chains.end()
     return bits

@@ -20,7 +20,7 @@ def ice40_popcount(popcount, m):
     An adder of k bits takes k + 1 cells: the LUT of the one that lets its carry in passes the carry of the adder before
     it out. Carry cells look at bare inputs, so a lane's XNOR is a LUT of its own, or part of a full adder.
     """
-    tree = _Tree(m, popcount.registers, _Chain, LONGEST)
+    tree = _Tree(m, popcount.cuts, _Chain, LONGEST)
     agree = ~(popcount.weight ^ popcount.activation)
     bits = tree.count(list(agree))
     tree.chains.end()

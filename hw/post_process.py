@@ -188,7 +188,7 @@ class PostProcess(wiring.Component):
         before = data.View(words.shape(), ~inverted)
         m.d.sync += inverted.eq(~words.as_value())
         self._store(m, stages[latency], words, before)
-        self._assemble(m, stages[latency + 1], before, constants.threshold)
+        self._assemble(m, stages[latency:], before, constants.threshold)
         return m
 
     def _read(self, m, sequencer, constants):
@@ -245,15 +245,17 @@ class PostProcess(wiring.Component):
                 *(self.word_data[column].eq(Cat(before[column], words[column])) for column in range(self.columns)),
             ]
 
-    def _assemble(self, m, row, words, threshold):
+    def _assemble(self, m, rows, words, threshold):
+        """Bits of the words of the second of two stages."""
+        announced, row, *_ = rows
         fields = self._fields
         m.submodules.assembler = assembler = WordAssembler(columns=self.columns, lanes=self.lanes)
         m.submodules.bits_address = address = ResultAddress(
             address_width=len(self.write_address), step_width=len(fields["out_step"]))
         m.d.comb += [
             assembler.restart.eq(self.restart),
-            assembler.push.eq(row.used & fields["bits"].any()),
-            assembler.end.eq(row.end),
+            assembler.push.eq(announced.used & fields["bits"].any()),
+            assembler.end.eq(announced.end),
             *(assembler.bits[0][column].eq(word >= threshold) for column, word in enumerate(words)),
             address.restart.eq(self.restart),
             address.start.eq(fields["out_address"]),

@@ -1,7 +1,7 @@
 """Inner loops of a layer: bit planes, kernel rows, kernel columns and channel words of a pass, a beat a cycle."""
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.array import BeatControl
@@ -18,7 +18,7 @@ class TapSequencer(wiring.Component):
     pass's last beat while the pass before it drains.
 
     Latency: a pass's first beat is issued at the earliest one cycle after the pass is taken; a pass is taken with the
-    last beat of the pass before it.
+    last beat of the pass before it, if it is offered.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class TapSequencer(wiring.Component):
     image_ready : In(1)
         The input unit has the window of the next group.
     issue : Out(1)
-        A beat is issued; the other outputs belong to it.
+        A beat is issued; the other outputs belong to it, but for ``control``.
     image : Out(1)
         It takes its activations from the input unit.
     address, phase, stride, pitch : Out
@@ -43,8 +43,10 @@ class TapSequencer(wiring.Component):
     weights : Out(weight_width)
     group_first, plane_last, word, dy, dx : Out
         As ``hw.window_input.WindowInput`` wants it.
+    final : Out(1)
+        The layer's last beat is issued.
     control : Out(BeatControl)
-        Zero in cycles without a beat.
+        Of the beat of the cycle before; zero if there was none.
     """
 
     def __init__(self, *, columns, address_width, weight_width, fields):
@@ -67,92 +69,115 @@ class TapSequencer(wiring.Component):
             "word": Out(len(fields["words"])),
             "dy": Out(1),
             "dx": Out(1),
+            "final": Out(1),
             "control": Out(BeatControl(columns=columns)),
         })
 
     def elaborate(self, platform):
         m = Module()
         field = self._fields
-        active = Signal()
-        start = Signal.like(self.i.payload)  # the pass's first tap; its address and weights move on with the rows
-        started = Signal()
-        ky, kx, plane = (Signal.like(field[name], name=name) for name in ("kernel_h", "kernel_w", "planes"))
-        y, x = Signal.like(start.y), Signal.like(start.x)
+        active, first, fresh = Signal(), Signal(), Signal()  # a pass is under way, at its first beat, of a group
+        # What a pass brings needs no reset, which would stand before all these registers' enables.
+        start = Signal.like(self.i.payload, reset_less=True)  # its address and weights move on with the rows
+        ky, kx, plane, word = (Signal.like(field[name], name=name, reset_less=True)
+                               for name in ("kernel_h", "kernel_w", "planes", "words"))
+        y, x = Signal.like(start.y, reset_less=True), Signal.like(start.x, reset_less=True)
+        address, phase, weights = (Signal.like(port, reset_less=True)
+                                   for port in (self.address, self.phase, self.weights))
 
-        word_last = self.word == field["words"]
-        kx_last = (kx == field["kernel_w"]) | (x == field["in_width"])
-        ky_last = (ky == field["kernel_h"]) | (y == field["in_height"])
-        tap_last = word_last & kx_last & ky_last
-        last = tap_last & (plane == field["planes"])
+        # That a counter is at its end is a register beside it: what is issued then waits for no comparison.
+        word_last, kx_last, ky_last, plane_last = (
+            Signal(name=name, reset_less=True) for name in ("word_last", "kx_last", "ky_last", "plane_last"))
+        cold = Signal(init=1)
+        last = word_last & kx_last & ky_last & plane_last
 
         cooling = Signal.like(field["cooling"], name="cooling")
-        first = active & ~started
-        waits = Mux(self.image, first & start.group_first & ~self.image_ready, self.write_next)
+        waits = Mux(self.image, fresh & ~self.image_ready, self.write_next)
+        # What comes late decides only whether the registers move on, not which way.
+        moves, loads = Signal(), Signal()
         m.d.comb += [
+            loads.eq(~active | last),
+            moves.eq(~active | ~(waits | (last & ~cold))),
             self.image.eq(field["image"]),
-            self.issue.eq(active & ~waits & ~(last & (cooling != 0))),
-            self.i.ready.eq(~active | (self.issue & last)),
-            self.stride.eq((field["stride"] != 0) | (field["pool"] != 0)),
+            self.issue.eq(active & moves),
+            self.i.ready.eq(moves & loads),
+            self.stride.eq(field["stride"] != 0),
             self.pitch.eq(field["words"] + field["skip"] + 1),
-            self.group_first.eq(first & start.group_first),
+            self.group_first.eq(fresh),
             self.plane_last.eq(word_last),
             self.dy.eq(start.dy),
             self.dx.eq(start.dx),
+            self.word.eq(word),
+            self.address.eq(address),
+            self.phase.eq(phase),
+            self.weights.eq(weights),
+            self.final.eq(self.issue & last & start.final),
         ]
         with m.If(self.issue & last):
-            m.d.sync += cooling.eq(field["cooling"])
-        with m.Elif(cooling != 0):
-            m.d.sync += cooling.eq(cooling - 1)
+            m.d.sync += [cooling.eq(field["cooling"]), cold.eq(field["cooling"] == 0)]
+        with m.Elif(~cold):
+            m.d.sync += [cooling.eq(cooling - 1), cold.eq(cooling == 1)]
 
-        with m.If(self.issue):
-            m.d.sync += started.eq(1)
-            with m.If(~word_last):
-                m.d.sync += [
-                    self.word.eq(self.word + 1), self.address.eq(self.address + 1), self.weights.eq(self.weights + 1),
-                ]
-            with m.Else():
-                m.d.sync += [self.word.eq(0), self.weights.eq(self.weights + 1)]
-                wrap = self.phase == self.columns - 1
-                with m.If(~kx_last):
-                    m.d.sync += [
-                        kx.eq(kx + 1), x.eq(x + 1), self.phase.eq(Mux(wrap, 0, self.phase + 1)),
-                        self.address.eq(Mux(wrap, self.address + field["skip"] + 1, self.address - field["words"])),
-                    ]
-                with m.Elif(~ky_last):
-                    next_row = start.address + field["row_pitch"]
-                    next_weights = start.weights + field["row_taps"]
-                    m.d.sync += [
-                        kx.eq(start.kx), x.eq(start.x), self.phase.eq(start.phase), ky.eq(ky + 1), y.eq(y + 1),
-                        start.address.eq(next_row), self.address.eq(next_row),
-                        start.weights.eq(next_weights), self.weights.eq(next_weights),
-                    ]
-                with m.Else():  # next plane: only 1 x 1 kernels have more than one
-                    m.d.sync += [
-                        plane.eq(plane + 1), self.address.eq(self.address + 1), self.weights.eq(start.weights),
-                    ]
-        with m.If(self.i.ready):
-            p = self.i.payload
+        p = self.i.payload
+        with m.If(moves):
             m.d.sync += [
-                active.eq(self.i.valid), started.eq(0), start.eq(p), self.word.eq(0), plane.eq(0),
-                ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), self.phase.eq(p.phase),
-                self.address.eq(p.address), self.weights.eq(p.weights),
+                first.eq(loads & self.i.valid), fresh.eq(loads & self.i.valid & p.group_first),
+                word.eq(word + 1), word_last.eq(word + 1 == field["words"]),
+                address.eq(address + 1), weights.eq(weights + 1),
             ]
+            with m.If(loads | word_last):
+                m.d.sync += [word.eq(0), word_last.eq(field["words"] == 0)]
+            with m.If(loads):
+                m.d.sync += [
+                    active.eq(self.i.valid), start.eq(p), plane.eq(0), plane_last.eq(field["planes"] == 0),
+                    ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), ky_last.eq(p.ky_last), kx_last.eq(p.kx_last),
+                    phase.eq(p.phase), address.eq(p.address), weights.eq(p.weights),
+                ]
+            with m.Elif(word_last & ~kx_last):
+                wrap = phase == self.columns - 1
+                m.d.sync += [
+                    kx.eq(kx + 1), x.eq(x + 1), phase.eq(Mux(wrap, 0, phase + 1)),
+                    kx_last.eq((kx + 1 == field["kernel_w"]) | (x + 1 == field["in_width"])),
+                    address.eq(Mux(wrap, address + field["skip"] + 1, address - field["words"])),
+                ]
+            with m.Elif(word_last & ~ky_last):
+                next_row = start.address + field["row_pitch"]
+                next_weights = start.weights + field["row_taps"]
+                m.d.sync += [
+                    kx.eq(start.kx), x.eq(start.x), kx_last.eq(start.kx_last), phase.eq(start.phase),
+                    ky.eq(ky + 1), y.eq(y + 1),
+                    ky_last.eq((ky + 1 == field["kernel_h"]) | (y + 1 == field["in_height"])),
+                    start.address.eq(next_row), address.eq(next_row),
+                    start.weights.eq(next_weights), weights.eq(next_weights),
+                ]
+            with m.Elif(word_last):  # next plane: only 1 x 1 kernels have more than one
+                m.d.sync += [
+                    plane.eq(plane + 1), plane_last.eq(plane + 1 == field["planes"]), weights.eq(start.weights),
+                ]
+        self._control(m, x, first=first, double=(plane != 0) & (word == 0), last=last)
+        return m
 
-        seen = Signal(self.columns)
-        enable = Signal(self.columns)
+    def _control(self, m, x, *, first, double, last):
+        """What a beat does to the accumulators, worked out in the cycle after it."""
+        beat = Signal(data.StructLayout({
+            "valid": 1, "x": x.shape(), "first": 1, "double": 1, "last": 1, "final": 1}))
+        m.d.sync += [
+            beat.valid.eq(self.issue), beat.x.eq(x), beat.first.eq(first), beat.double.eq(double), beat.last.eq(last),
+            beat.final.eq(self.final),
+        ]
+        seen, enable = Signal(self.columns), Signal(self.columns)
         for column in range(self.columns):
             pixel = Signal(signed(len(x) + 2), name=f"pixel_{column}")
             m.d.comb += [
-                pixel.eq(x + Mux(self.stride, 2 * column, column)),
-                enable[column].eq(self.image | ((pixel >= 0) & (pixel <= field["in_width"]))),
+                pixel.eq(beat.x + Mux(self.stride, 2 * column, column)),
+                enable[column].eq(self.image | ((pixel >= 0) & (pixel <= self._fields["in_width"]))),
             ]
-        with m.If(self.issue):
-            m.d.sync += seen.eq(Mux(first, 0, seen) | enable)
+        with m.If(beat.valid):
+            m.d.sync += seen.eq(Mux(beat.first, 0, seen) | enable)
             m.d.comb += [
                 self.control.enable.eq(enable),
-                self.control.first.eq(enable & Mux(first, -1, ~seen)),
-                self.control.double.eq((plane != 0) & (self.word == 0)),
-                self.control.last.eq(last),
-                self.control.final.eq(last & start.final),
+                self.control.first.eq(enable & Mux(beat.first, -1, ~seen)),
+                self.control.double.eq(beat.double),
+                self.control.last.eq(beat.last),
+                self.control.final.eq(beat.final),
             ]
-        return m

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from hw.axi_stream import AxiStreamSignature
-from hw.memory import SimpleDualPortMemory
+from hw.memory import SimpleDualPortMemory, SinglePortMemory
 from hw.receiver import FrameError, FrameReceiver
 from sw.folding import window_patch
 
@@ -42,6 +42,9 @@ class WindowInput(wiring.Component):
     columns, lanes : int
     buffers : int
         2 or 1, sets of registers for a group's pixels.
+    large_image : bool
+        The image lies in the part's large RAM, which has one port: no frame is taken in before all of the last one is
+        fetched, so both uses never meet.
 
     Members
     -------
@@ -72,7 +75,7 @@ class WindowInput(wiring.Component):
     """
 
     def __init__(self, *, height, width, channels, bits, kernel, stride, padding, pool, out_height, out_width,
-                 columns, lanes, buffers=2):
+                 columns, lanes, buffers=2, large_image=False):
         if buffers not in (1, 2):
             raise ValueError(f"WindowInput buffers must be 1 or 2, not {buffers!r}")
         self.height = height
@@ -88,6 +91,7 @@ class WindowInput(wiring.Component):
         self.columns = columns
         self.lanes = lanes
         self.buffers = buffers
+        self.large_image = large_image
         super().__init__({
             "i": In(AxiStreamSignature(8, user_width=1)),
             "error": Out(FrameError),
@@ -129,21 +133,25 @@ class WindowInput(wiring.Component):
         loaded = Signal()
         waiting = Signal()
         released = Signal()
-        memory, commit = self._store(m, room=~loaded)
+        address, read_data, commit = self._store(m, room=~loaded)
         m.d.comb += self.available.eq(waiting)
         m.d.sync += [loaded.eq((loaded | commit) & ~released), waiting.eq((waiting | commit) & ~self.begin)]
 
-        arriving, pixel = self._fetch(m, memory, released)
+        arriving, pixel = self._fetch(m, address, read_data, released)
         planes = self._hold(m, arriving, pixel)
         self._hand_out(m, planes)
         return m
 
     def _store(self, m, *, room):
-        """Receive frames into the image memory, a pixel of all channels in a word."""
+        """Receive frames into the image memory, a pixel of all channels in a word. Return the address that is read,
+        the word that it had a cycle before, and when a frame is whole.
+        """
         m.submodules.receiver = receiver = FrameReceiver(
             beats=self.height * self.width * self.channels, word_beats=self.channels)
-        m.submodules.memory = memory = SimpleDualPortMemory(
-            width=self.channels * self.bits, depth=max(2, self.height * self.width))
+        width, depth = self.channels * self.bits, max(2, self.height * self.width)
+        m.submodules.memory = memory = SinglePortMemory(
+            width=width, depth=depth, style="huge") if self.large_image else SimpleDualPortMemory(
+            width=width, depth=depth)
         wiring.connect(m, wiring.flipped(self.i), receiver.i)
         m.d.comb += [self.error.eq(receiver.error), receiver.room.eq(room)]
 
@@ -151,13 +159,15 @@ class WindowInput(wiring.Component):
         pixel = Cat(earlier, receiver.byte[:self.bits])
         with m.If(receiver.write):
             m.d.sync += earlier.eq(pixel[self.bits:])
-        m.d.comb += [
-            memory.write_enable.eq(receiver.write & receiver.word_full),
-            memory.write_address.eq(receiver.word),
-            memory.write_data.eq(pixel),
-        ]
-        return memory, receiver.commit
-    def _fetch(self, m, memory, released):
+        write, address = receiver.write & receiver.word_full, Signal(range(depth))
+        m.d.comb += [memory.write_enable.eq(write), memory.write_data.eq(pixel)]
+        if self.large_image:
+            m.d.comb += memory.address.eq(Mux(write, receiver.word, address))
+        else:
+            m.d.comb += [memory.write_address.eq(receiver.word), memory.read_address.eq(address)]
+        return address, memory.read_data, receiver.commit
+
+    def _fetch(self, m, read_address, read_data, released):
         """Read each group's pixels; return when one arrives, and the pixel.
 
         Where a row of groups ends beyond the map, what is fetched for output columns that it does not have is not used.
@@ -185,7 +195,7 @@ class WindowInput(wiring.Component):
         taken = self.beat & self.group_first
         start = taken if self.buffers == 2 else self.group_first & ~full & ~running
         m.d.comb += [
-            memory.read_address.eq(address),
+            read_address.eq(address),
             released.eq(running & last & (address == final)),
             self.ready.eq(full),
         ]
@@ -213,11 +223,11 @@ class WindowInput(wiring.Component):
         m.d.sync += arriving.eq(running)
         pixel = Signal(self.channels * self.bits)
         if not self.padding:
-            m.d.comb += pixel.eq(memory.read_data)
+            m.d.comb += pixel.eq(read_data)
         else:
             inside = Signal()
             m.d.sync += inside.eq((x < self.width) & (address < self.height * self.width))
-            m.d.comb += pixel.eq(Mux(inside, memory.read_data, 0))
+            m.d.comb += pixel.eq(Mux(inside, read_data, 0))
         return arriving, pixel
 
     def _hold(self, m, arriving, pixel):
@@ -252,7 +262,6 @@ class WindowInput(wiring.Component):
 
     def _hand_out(self, m, planes):
         """Pack the windows' bits into the lanes: a word of them, at a position in the pool window."""
-        step = self.stride * self.pool
         taps = list(product(range(self.kernel), range(self.kernel), range(self.channels)))
         places = list(product(range(self.words), range(self.pool), range(self.pool)))
         choice = self._delay(m, Cat(*(control for control, values in (
@@ -261,7 +270,7 @@ class WindowInput(wiring.Component):
             with m.Switch(choice):
                 for number, (part, py, px) in enumerate(places):
                     lanes = [
-                        planes[py * self.stride + ky, column * step + px * self.stride + kx, channel]
+                        planes[py * self.stride + ky, (px * self.columns + column) * self.stride + kx, channel]
                         for ky, kx, channel in taps[part * self.lanes:(part + 1) * self.lanes]
                     ]
                     with m.Case(number):

@@ -10,8 +10,11 @@ __all__ = ["WordAssembler"]
 class WordAssembler(wiring.Component):
     """Shifts bits into each column's word from the top; a full word, or a pixel's last, is written.
 
-    Latency: bits given with ``push`` are in the word one cycle later. ``write_next`` shows in the cycle of a ``push``
-    that completes the word, ``write_enable`` in the cycle after it.
+    A push is announced in the cycle before its bits, so that ``write_next`` comes from a register: what takes it may
+    hold up the whole array.
+
+    Latency: bits are in the word one cycle later. ``write_next`` shows in the cycle of the bits that complete a word,
+    ``write_enable`` in the cycle after it.
 
     Parameters
     ----------
@@ -24,10 +27,11 @@ class WordAssembler(wiring.Component):
     restart : In(1)
         The next push begins a word.
     push : In(1)
+        ``bits`` of the next cycle are the word's next.
+    end : In(1)
+        With ``push``: they are the pixel's last; its word is written even if it is not full.
     bits : In(ArrayLayout(columns, step))
         The first channel's first.
-    end : In(1)
-        With ``push``: the pixel's last; its word is written even if it is not full.
     write_next, write_enable : Out(1)
     write_data : Out(ArrayLayout(lanes, columns))
         A word that is not full has its bits at the top and zeros below.
@@ -47,8 +51,8 @@ class WordAssembler(wiring.Component):
         super().__init__({
             "restart": In(1),
             "push": In(1),
-            "bits": In(data.ArrayLayout(columns, step)),
             "end": In(1),
+            "bits": In(data.ArrayLayout(columns, step)),
             "write_next": Out(1),
             "write_enable": Out(1),
             "write_data": Out(data.ArrayLayout(lanes, columns)),
@@ -58,15 +62,18 @@ class WordAssembler(wiring.Component):
         m = Module()
         slots = self.lanes // self.step
         filled = Signal(range(max(2, slots)))
-        m.d.comb += self.write_next.eq(self.push & (self.end | (filled == slots - 1)))
-        m.d.sync += self.write_enable.eq(self.write_next)
+        complete, arriving = Signal(), Signal()
+        m.d.comb += complete.eq(self.end | (filled == slots - 1))
+        m.d.sync += [
+            arriving.eq(self.push), self.write_next.eq(self.push & complete), self.write_enable.eq(self.write_next),
+        ]
         with m.If(self.push):
-            m.d.sync += filled.eq(Mux(self.write_next, 0, filled + 1))
+            m.d.sync += filled.eq(Mux(complete, 0, filled + 1))
         for column in range(self.columns):
             word = self.write_data[column]
             kept = Mux(self.write_enable, Const(0, self.lanes), word)
             incoming = Cat(self.bits[offset][column] for offset in range(self.step))
-            with m.If(self.push):
+            with m.If(arriving):
                 m.d.sync += word.eq(Cat(kept, incoming)[self.step:])
             with m.Elif(self.write_enable):
                 m.d.sync += word.eq(0)

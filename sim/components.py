@@ -31,7 +31,7 @@ def components():
         "pe": ProcessingElement(lanes=16, sum_width=12),
         "threshold": Threshold(sum_width=12, threshold_width=13),
         "array": Array(rows=2, columns=3, lanes=8, sum_width=10),
-        "features": FeatureMemory(columns=3, lanes=8, depth=64, pitch_width=2, strides=(1, 2), style="huge"),
+        "features": FeatureMemory(columns=3, lanes=8, depth=64, pitch_width=2, strides=(1, 2), large_banks=3),
         "window": WindowInput(**WINDOW),
         "vector": VectorInput(size=45, columns=1, lanes=16),
         "results": ResultSender(classes=4, score_width=12),

@@ -16,13 +16,14 @@ SHAPES = {
     "strides, one column": (random_cnn(13, (9, 8, 1), 8, (8, 8, 8), stride=(1, 2, 1)), Engine(4, 1, 8)),
     "kernels of 5, five columns": (random_cnn(14, (10, 10, 1), 2, (8, 10, 8), pools=(2,), kernel=(3, 5, 3),
                                               padding=(1, 2, 1), classes=10, levels=np.arange(256) * 7 % 4),
-                                   Engine(4, 5, 8, 2)),
+                                   Engine(4, 5, 8, 2, popcount_stages=1)),
     "even columns": (random_cnn(15, (7, 7, 1), 1, (16, 16), kernel=(3, 1), padding=(1, 0)), Engine(16, 4, 16, 4)),
+    "even columns, pools": (random_cnn(19, (12, 13, 1), 2, (8, 12, 6), pools=(1, 2), classes=4), Engine(6, 4, 8, 2)),
     "colours, one window buffer": (random_cnn(17, (9, 11, 3), 8, (16, 10), pools=(1,), padding=(1, 0)),
                                    Engine(8, 3, 16, 4, window_buffers=1)),
     "one window buffer, stride": (random_cnn(18, (9, 8, 2), 3, (8, 8), stride=(2, 1), kernel=(2, 3), padding=(0, 1)),
                                   Engine(4, 4, 8, 2, window_buffers=1)),
-    "vectors": (random_mlp(16, (130, 40, 33, 10)), Engine(24, 1, 16, 8)),
+    "vectors": (random_mlp(16, (130, 40, 33, 10)), Engine(24, 1, 16, 8, popcount_stages=2)),
 }
 
 

@@ -14,7 +14,7 @@ from sw.program import ImageInput, Program, common_score_width, score_bytes
 from sw.residual.program import compile_words
 from sw.residual.reader import has_words, word_network
 from sw.residual.schedule import head_score_width
-from sw.schedule import schedule_layers
+from sw.schedule import pass_interval, schedule_layers
 from sw.sequencer import sequencer_fields
 
 __all__ = ["Interface", "compile_graph", "interface_of"]
@@ -67,7 +67,7 @@ def _compile_chain(graph: ir.Graph, engine: Engine, least: Program | None) -> Pr
     words: list[int] = []
     weight_address = threshold_address = 0
     for index, plan in enumerate(plans):
-        cooling = engine.rows if plan.layer.is_head else engine.drain_steps
+        cooling = pass_interval(engine.rows if plan.layer.is_head else engine.drain_steps)
         sequencer = sequencer_fields(
             plan, first=index == 0, source=bases[index], pixel_words=plan.words,
             groups_x=plans[index - 1].groups_x, depth=depth, weights=weight_address, cooling=cooling)
@@ -90,7 +90,7 @@ def _compile_chain(graph: ir.Graph, engine: Engine, least: Program | None) -> Pr
         score_width=common_score_width(score_width(plans[-1]), least),
         sum_width=max(plan.sum_width for plan in plans),
         feature_depth=depth,
-        strides=(1, 2) if any(layer.step == 2 for layer in layers if layer.source == "features") else (1,),
+        strides=(1, 2) if any(layer.stride == 2 for layer in layers if layer.source == "features") else (1,),
         pooling=any(layer.pool > 1 for layer in layers), classes=layers[-1].out_shape[2],
         layer_names=tuple(layer.name for layer in layers), layer_shapes=tuple(layer.out_shape for layer in layers),
         schedule=schedule,

@@ -39,7 +39,7 @@ _SEQUENCER: _Table = (
     (("padding", 2, "zero padding"), ("phase", 4, "bank phase of column 0 at the first tap"),
      ("first", 1, "first layer of a frame"), ("image", 1, "activations come from the input unit"),
      ("skip", 8, "words of a pixel that are not the tap's")),
-    (("cooling", 12, "cycles in which a pass drains - 1"),
+    (("cooling", 12, "cycles between the last beats of two passes, at the least - 1"),
      ("turn", 4, "channel groups in a row that share a window - 1")),
     (("address", 16, "feature address of the first tap, modulo the feature memory's size"),),
     (("row_pitch", 16, "feature addresses from one input row to the next"),),

@@ -17,6 +17,9 @@ class Engine:
     ``window_buffers`` is the number of sets of registers for the pixels of an image's windows: with 2, those of the
     next column group are fetched while one is computed; with 1, which takes half the registers, in between.
 
+    ``popcount_stages`` is the number of registers between the adders of a PE's popcount: each is a cycle more from a
+    beat to its sum, for a higher clock.
+
     Raises ``FitError`` for a shape that no engine can have.
     """
 
@@ -25,6 +28,7 @@ class Engine:
     lanes: int
     drain: int = 1
     window_buffers: int = 2
+    popcount_stages: int = 0
 
     def __post_init__(self) -> None:
         for name, most in (("rows", 256), ("columns", 16), ("lanes", 256), ("drain", 256),
@@ -37,6 +41,15 @@ class Engine:
                 f"array drain {self.drain} must divide rows {self.rows} and lanes {self.lanes}; "
                 f"1 always does"
             )
+        most = self.most_popcount_stages(self.lanes)
+        if not isinstance(self.popcount_stages, int) or not 0 <= self.popcount_stages <= most:
+            raise FitError(f"array popcount stages must be an integer from 0 to {most} for {self.lanes} lanes, "
+                           f"not {self.popcount_stages!r}")
+
+    @staticmethod
+    def most_popcount_stages(lanes: int) -> int:
+        """Most registers between the adders of a popcount, whichever cells of a part it is made of."""
+        return max(0, (lanes - 1).bit_length() - 2)
 
     @property
     def synapses_per_cycle(self) -> int:

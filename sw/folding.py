@@ -91,10 +91,13 @@ class LayerPlan:
         return self._taps(row * self.layer.step + dy * self.layer.stride, 0, 0)
 
     def taps_x(self, group: int, dx: int) -> tuple[int, int]:
-        """First kernel column in which any PE column has a pixel inside the map, and how many follow."""
-        layer = self.layer
-        start = group * layer.step * self.engine.columns + dx * layer.stride
-        return self._taps(start, (self.engine.columns - 1) * layer.step, 1)
+        """First kernel column in which any PE column has a pixel inside the map, and how many follow; one where all
+        lie behind the map's right edge.
+
+        The passes ``dx`` of a pool window are side by side: together they have ``pool`` times the array's columns.
+        """
+        layer, columns = self.layer, self.engine.columns
+        return self._taps((group * layer.pool + dx) * columns * layer.stride, (columns - 1) * layer.stride, 1)
 
     def _taps(self, start: int, reach: int, axis: int) -> tuple[int, int]:
         if self.layer.source != "features":
@@ -102,7 +105,7 @@ class LayerPlan:
         first = start - self.layer.padding
         skip = max(0, -(first + reach))
         last = min(self.kernel[axis] - 1, self.layer.in_shape[axis] - 1 - first)
-        return skip, last - skip + 1
+        return skip, max(1, last - skip + 1)
 
 
 def plan_layer(layer: Layer, engine: Engine) -> LayerPlan:
@@ -110,10 +113,10 @@ def plan_layer(layer: Layer, engine: Engine) -> LayerPlan:
 
     Raises ``FitError`` if the engine's shape cannot run the layer, with a shape that can.
     """
-    if gcd(layer.step, engine.columns) != 1 and layer.source != "window":
+    if gcd(layer.stride, engine.columns) != 1 and layer.source != "window":
         raise FitError(
-            f"{layer.name}: stride x pool is {layer.step}, which shares a factor with the array's {engine.columns} "
-            f"columns; use an odd number of columns, such as {engine.columns - 1} or {engine.columns + 1}"
+            f"{layer.name}: stride {layer.stride} shares a factor with the array's {engine.columns} columns; use an "
+            f"odd number of columns, such as {engine.columns - 1} or {engine.columns + 1}"
         )
     if layer.source == "flat" and engine.lanes % 8:
         raise FitError(f"{layer.name}: packed 1-bit inputs need lanes that are a multiple of 8, not {engine.lanes}")

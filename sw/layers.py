@@ -3,7 +3,6 @@
 The engine's limits that do not depend on the array's shape are stated and checked here, all at once.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,22 +15,6 @@ __all__ = ["LIMITS", "Layer", "chain_of_layers", "convolution_reasons", "layer_o
 
 #: Largest legal value of each loop bound, as wide as its field in the layer descriptor.
 LIMITS = {"kernel": 256, "padding": 3, "stride": 2, "step": 2, "map": 256, "channels": 4096, "classes": 256}
-
-#: What each node of a residual network is in words, and what to do without it.
-_ABSENT: Mapping[type[ir.Node], tuple[str, str]] = {
-    ir.Affine: ("a fixed-point batch norm", "let nothing but thresholds take it, and run sw.passes.lower"),
-    ir.Clip: ("a clip of fixed-point words", "let nothing but thresholds take it, and run sw.passes.lower"),
-    ir.Slopes: ("a PReLU", "let nothing but thresholds take it, with slopes above 0, and run sw.passes.lower"),
-    ir.Add: ("a residual addition", "use a network without shortcuts"),
-    ir.Concat: ("a concatenation", "use a network without shortcuts"),
-    ir.Subsample: ("subsampling", "use a convolution's stride, or a max pool"),
-    ir.AveragePool: ("an average pool", "use a max pool"),
-    ir.Select: ("a selection of channels", "use a network without tiling, shuffles and shortcuts"),
-    ir.GlobalSum: ("a sum over the whole map", "end with a fully connected layer"),
-    ir.Power: ("a power of values", "use thresholds that are fixed in training"),
-    ir.Table: ("a look-up table", "use thresholds that are fixed in training"),
-    ir.Compare: ("a run-time threshold", "use thresholds that are fixed in training"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +62,7 @@ class Layer:
 
 
 def chain_of_layers(graph: ir.Graph) -> tuple[Layer, ...]:
-    """Group a lowered graph into layers.
+    """Group a lowered graph without words (``sw.residual.reader.has_words``) into layers.
 
     Raises ``UnsupportedLayerError`` with every reason why the engine cannot run the graph.
     """
@@ -90,16 +73,14 @@ def chain_of_layers(graph: ir.Graph) -> tuple[Layer, ...]:
     while nodes:
         node, following = nodes[0], nodes[1] if len(nodes) > 1 else None
         if not isinstance(node, ir.Conv):
-            if type(node) in _ABSENT:
-                reasons.append(_absent(node, *_ABSENT[type(node)]))
-            elif previous is not None:
+            if previous is not None:
                 reasons.append(_no_layer(node, following))
             nodes, previous = nodes[1:], None
             continue
         after = following if isinstance(following, ir.Threshold | ir.Scores) else None
         pool = nodes[2] if after and len(nodes) > 2 and isinstance(nodes[2], ir.MaxPool) else None
         nodes = nodes[1 + bool(after) + bool(pool):]
-        if following and not after and type(following) not in _ABSENT:
+        if following and not after:
             reasons.append(_no_layer(node, following))
         if after and (node.source != (previous or node.source) or after.source != node.name
                       or (pool and pool.source != after.name)):

@@ -15,15 +15,17 @@ from sw.folding import LayerPlan, ceil_div, plan_layer
 from sw.layers import Layer
 
 __all__ = [
-    "BEGIN_TO_BEAT", "EDGE", "FrameTiming", "Issue", "LayerSchedule", "Schedule", "issue_beats", "schedule_layers",
-    "start_up",
+    "BEGIN_TO_BEAT", "EDGE", "FrameTiming", "Issue", "LayerSchedule", "Schedule", "issue_beats", "pass_interval",
+    "schedule_layers", "start_up",
 ]
 
 #: From ``begin`` to the first beat: loop registers, two address stages, the beat's own registers.
 BEGIN_TO_BEAT = 4
 #: From a pass's last beat to the write that its first drained row can cause: address, memory, word register,
-#: matches, sum, drain register, bit, word.
+#: matches, sum, drain register, bit, word. The popcount's stages are further cycles, here and in ``BEAT_TO_RESULT``.
 BEAT_TO_WRITE = 8
+#: Cycles in which a pass is worked out.
+PASS = 2
 #: From the start of a group's fetch to its windows, beyond a cycle a pixel.
 FETCH = 1
 #: From a score that is drained k-th to its result's first byte on the stream, after the pass's last beat.
@@ -206,6 +208,15 @@ def _steps(plan: LayerPlan) -> int:
     return plan.engine.rows if plan.layer.is_head else plan.engine.drain_steps
 
 
+def pass_interval(steps: int) -> int:
+    """Cycles between the last beats of two passes, the first of which drains in ``steps``, at the least."""
+    return max(PASS, steps)
+
+
+def _beat_to_write(engine: Engine) -> int:
+    return BEAT_TO_WRITE + engine.popcount_stages
+
+
 def _writes(plan: LayerPlan) -> list[list[int]]:
     """For each channel group, from a pass's last beat to the announcement of each feature word that it completes."""
     engine = plan.engine
@@ -219,7 +230,7 @@ def _writes(plan: LayerPlan) -> list[list[int]]:
         for step in range(steps):
             filled += 1
             if filled == slots or (last and step == steps - 1):
-                complete.append(BEAT_TO_WRITE - 1 + step)
+                complete.append(_beat_to_write(engine) - 1 + step)
                 filled = 0
         groups.append(complete)
     return groups
@@ -228,8 +239,8 @@ def _writes(plan: LayerPlan) -> list[list[int]]:
 def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
     """Walk the passes as the sequencer does.
 
-    A pass drains in ``steps`` cycles; those of channel group c make feature words whose writes take the memory
-    ``writes[c]`` cycles after the pass's last beat, in ascending order.
+    Passes end ``pass_interval(steps)`` cycles apart at the least; those of channel group c make feature words whose
+    writes take the memory ``writes[c]`` cycles after the pass's last beat, in ascending order.
     """
     layer = plan.layer
     window = layer.source == "window"
@@ -237,6 +248,7 @@ def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
     if layer.source != "features":
         writes = [[] for _ in writes]  # beats that read the input unit need no feature memory
     blocked: deque[int] = deque()
+    interval = pass_interval(steps)
     state = Issue(last=BEGIN_TO_BEAT - 1)
     pool = range(layer.pool)
     for row in range(layer.out_shape[0]):
@@ -256,7 +268,7 @@ def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
                             state.release = ready
                         busy = _after(blocked, cycle, beats - 1)
                         state.write_stalls += busy - cycle - (beats - 1)
-                        drained = max(busy, state.last + steps) if state.beats else busy
+                        drained = max(busy, state.last + interval) if state.beats else busy
                         last = _after(blocked, drained, 0)
                         state.drain_stalls += drained - busy
                         state.write_stalls += last - drained
@@ -310,7 +322,7 @@ def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
     timing = FrameTiming(
         beats=beats, result_bytes=2 * layers[-1].out_shape[2] + 1, input_buffers=2 if flat else 1, result_buffers=2,
         reset_to_check=SEQUENCER_WORDS + 1, body=body, head=begin + issues[-1].last, recover=_recover(head),
-        result=BEAT_TO_RESULT + head.last_rows - 1,
+        result=BEAT_TO_RESULT + engine.popcount_stages + head.last_rows - 1,
         release=begin + (issues[0].last + 2 if flat else issues[0].release),
     )
     return Schedule(engine=engine, layers=tuple(rows), timing=timing)
@@ -318,4 +330,4 @@ def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
 
 def _recover(plan: LayerPlan) -> int:
     """From a layer's last beat to the next layer's earliest check."""
-    return max(SEQUENCER_WORDS + 1, BEAT_TO_WRITE + _steps(plan))
+    return max(SEQUENCER_WORDS + 1, _beat_to_write(plan.engine) + _steps(plan))

@@ -13,8 +13,9 @@ def sequencer_fields(plan: LayerPlan, *, first: bool, source: int, pixel_words: 
 
     ``source`` is the feature address of its input's pixel (0, 0), whose pixels have ``pixel_words`` words and whose
     rows ``groups_x`` column groups; for a layer that takes the image they are not used. ``depth`` is the feature
-    memory's, ``cooling`` the cycles in which a pass drains. Of a grouped convolution ``turn`` channel groups take their
-    taps from a pixel's first words, as many from those behind them, up to ``windows``, and then from the first again.
+    memory's, ``cooling`` the cycles between the ends of two passes. Of a grouped convolution ``turn`` channel groups
+    take their taps from a pixel's first words, as many from those behind them, up to ``windows``, and then from the
+    first again.
     """
     layer, engine = plan.layer, plan.engine
     on_map = layer.source == "features"

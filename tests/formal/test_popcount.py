@@ -28,7 +28,7 @@ class EqualsSum(wiring.Component):
             agree = ~(weight ^ activation)
             total = sum(agree[1:], agree[0]) + device.offset
             arrived = Const(1, 1)  # not what registers without a reset hold at first
-            for stage in range(device.latency):
+            for stage in range(device.stages):
                 delayed = Signal.like(device.o, name=f"total_{stage}", reset_less=True)
                 started = Signal(name=f"started_{stage}")
                 m.d.sync += [delayed.eq(total), started.eq(arrived)]
@@ -58,14 +58,15 @@ def test_equals_the_sum_with_an_offset(implementation, families, tmp_path):
 
 @pytest.mark.parametrize(("implementation", "families"), IMPLEMENTATIONS)
 def test_equals_the_sum_with_registers(implementation, families, tmp_path):
-    devices = [Popcount(lanes=lanes, registers=registers, implementation=implementation)
-               for lanes, registers in [(5, 1), (15, 1), (16, 1), (16, 2)]]
-    depth = max(device.latency for device in devices) + 1
+    devices = [Popcount(lanes=lanes, stages=stages, implementation=implementation)
+               for lanes, stages in [(5, 1), (15, 2), (16, 3), (16, 1)]]
+    depth = max(device.stages for device in devices) + 1
     assert prove(EqualsSum(*devices), tmp_path, induction=True, depth=depth, families=families) is Verdict.PROVEN
 
 
 @pytest.mark.parametrize(("family", "wrong"), [
-    ("ice40", ("SUM_TABLE", 0xC33F)), ("ecp5", ("LANES", 0x6997)), ("ecp5", ("BITS", 0x6860)),
+    ("ice40", ("SUM_TABLE", 0xC33F)), ("ice40", ("CARRY_TABLE", 0xFE00)),
+    ("ecp5", ("LANES", 0x6997)), ("ecp5", ("BITS", 0x6860)), ("ecp5", ("LET_IN", 0x0602)),
 ])
 def test_wrong_table_is_found(family, wrong, monkeypatch, tmp_path):
     monkeypatch.setattr(f"hw.popcount_{family}.{wrong[0]}", wrong[1])
@@ -80,5 +81,5 @@ def test_lost_carry_is_found(monkeypatch, tmp_path):
         return [Cat(a ^ b ^ c, (a & b) | (a & c)) for a, b, c in groups]
 
     monkeypatch.setattr(popcount, "_full_adders", full_adders)
-    device = Popcount(lanes=27, registers=4)
-    assert prove(EqualsSum(device), tmp_path, depth=device.latency + 1) is Verdict.REFUTED
+    device = Popcount(lanes=27, stages=1)
+    assert prove(EqualsSum(device), tmp_path, depth=device.stages + 1) is Verdict.REFUTED

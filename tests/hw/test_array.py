@@ -6,20 +6,19 @@ import pytest
 from amaranth.sim import Simulator
 
 from hw.array import Array
-from hw.popcount import Popcount
 
 
 def half_dot_product(weight, activation, lanes):
     return lanes // 2 - (weight ^ activation).bit_count()
 
 
-@pytest.mark.parametrize(("rows", "columns", "lanes", "planes", "seed"), [
-    (1, 1, 2, 1, 1), (3, 1, 8, 2, 2), (1, 4, 8, 1, 3), (4, 3, 16, 3, 4),
+@pytest.mark.parametrize(("rows", "columns", "lanes", "stages", "planes", "seed"), [
+    (1, 1, 2, 0, 1, 1), (3, 1, 8, 0, 2, 2), (1, 4, 8, 1, 1, 3), (4, 3, 16, 0, 3, 4), (2, 3, 16, 2, 3, 5),
 ])
-def test_passes(rows, columns, lanes, planes, seed):
+def test_passes(rows, columns, lanes, stages, planes, seed):
     choose = random.Random(seed)
-    dut = Array(rows=rows, columns=columns, lanes=lanes, sum_width=12)
-    latency = 2 + Popcount(lanes=lanes).latency
+    dut = Array(rows=rows, columns=columns, lanes=lanes, sum_width=12, stages=stages)
+    latency = 2 + stages
     assert dut.latency == latency
 
     # Beats (weights, activations, control), and by the cycle of a pass's last beat its sums and whether it is final.

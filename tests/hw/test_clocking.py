@@ -40,9 +40,9 @@ def test_reset_ends_and_the_button_starts_it_again():
     async def testbench(ctx):
         assert ctx.get(dut.rst) == 1
         for wait in (0, 7):
-            # The button is seen two cycles late, pressed as released.
+            # The button is seen three cycles late, pressed as released.
             ctx.set(dut.pressed, wait > 0)
-            for _ in range(2 if wait else 0):
+            for _ in range(3 if wait else 0):
                 assert ctx.get(dut.rst) == 0
                 await cycle(ctx, dut)
             for _ in range(wait):

@@ -17,7 +17,9 @@ THRESHOLD_WIDTH = 8
 
 @dataclass(frozen=True)
 class Layer:
-    """``channels`` results of ``pixels`` column groups, each pooled over ``window`` passes."""
+    """``channels`` results of ``pixels`` column groups, each pooled over ``window`` passes: 1, or 4 of twice as many
+    columns and two rows.
+    """
 
     channels: int
     pixels: int
@@ -47,6 +49,8 @@ CASES = {
     "half words": (Shape(6, 3, 16, 2), [Layer(9, 4, out_address=61), Layer(6, 2)]),
     "group within a word": (Shape(4, 2, 16, 1), [Layer(14, 3)]),
     "pool": (Shape(4, 3, 8, 2), [Layer(7, 3, window=4, out_address=9), Layer(8, 2), Layer(4, 3, window=4)]),
+    "pool, four columns": (Shape(4, 4, 8, 1), [Layer(8, 2, window=4), Layer(4, 2)]),
+    "pool, one column": (Shape(4, 1, 4, 4), [Layer(6, 2, window=4)]),
     "scores": (Shape(6, 2, 4, 1), [Layer(5, 3), Layer(13, 1, head=True), Layer(6, 2), Layer(6, 1, head=True)]),
     "scores of wide steps": (Shape(8, 1, 8, 4), [Layer(9, 1, head=True), Layer(8, 2), Layer(3, 1, head=True)]),
 }
@@ -101,7 +105,8 @@ class Model:
                              for _ in range(shape.columns)] for _ in range(shape.rows)]
                     for row, values in enumerate(values_of(sums, thresholds)):
                         for column, value in enumerate(values):
-                            bits[row][column] |= value >= 0
+                            place = column if layer.window == 1 else (position % 2 * shape.columns + column) // 2
+                            bits[row][place] |= value >= 0
                         if layer.head and (not last_group or row // shape.drain <= fields["last_steps"]):
                             self.expected.scores[cycle + 2 + row] = values[0]
                     final = last_group and position == layer.window - 1 and pixel == layer.pixels - 1

@@ -18,13 +18,13 @@ LATENCY = 2
     (4, 2, 12, 2, (1, 3), 5),
     (5, 16, 30, 2, (2,), 6),
 ])
-@pytest.mark.parametrize("style", ["block", "huge"])
-def test_reads_and_writes(columns, lanes, pixels, pitch, strides, seed, style):
+@pytest.mark.parametrize("large_banks", [None, 1])
+def test_reads_and_writes(columns, lanes, pixels, pitch, strides, seed, large_banks):
     choose = random.Random(seed)
     groups = -(-pixels // columns)
     depth = max(2, groups * pitch)
     dut = FeatureMemory(columns=columns, lanes=lanes, depth=depth, pitch_width=pitch.bit_length(), strides=strides,
-                        style=style)
+                        large_banks=large_banks)
     pixel = [[0] * pitch for _ in range(groups * columns)]
     expected = {}  # by cycle: the activations, None where a column's pixel lies behind the map
 
@@ -62,7 +62,7 @@ def test_reads_and_writes(columns, lanes, pixels, pitch, strides, seed, style):
                 writing = cycle if cycle < groups * pitch else choose.randrange(groups * pitch)
                 ctx.set(dut.write_address, writing)
             # With a port for each, a word may be read while another is written.
-            if cycle > groups * pitch and (writing is None or style == "block"):
+            if cycle > groups * pitch and (writing is None or large_banks is None):
                 read(ctx, cycle, writing)
             ctx.set(dut.write_next, writing is not None)
             if bypassed:

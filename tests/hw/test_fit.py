@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from hw import fit
 from hw.boards import BOARDS
 from hw.estimate import estimate
 from hw.fit import choose_engine
+from hw.shapes import COLUMNS, LANES, ROWS
 from sw.compile import compile_graph
 from sw.engine import Engine
 from sw.errors import FitError
@@ -58,9 +58,9 @@ def test_choice_is_the_best_of_all(network, fixed, board, request):
     engine = choose_engine(graph, board, **fixed)
     assert fixed.items() <= dataclasses.asdict(engine).items()
     shapes = [
-        (rows, columns, lanes) for rows in ([fixed["rows"]] if "rows" in fixed else fit.ROWS)
-        for columns in ([fixed["columns"]] if "columns" in fixed else fit.COLUMNS)
-        for lanes in ([fixed["lanes"]] if "lanes" in fixed else fit.LANES)
+        (rows, columns, lanes) for rows in ([fixed["rows"]] if "rows" in fixed else ROWS)
+        for columns in ([fixed["columns"]] if "columns" in fixed else COLUMNS)
+        for lanes in ([fixed["lanes"]] if "lanes" in fixed else LANES)
         if rows * columns * lanes <= 4096
     ]
     program = compile_graph(graph, engine)
@@ -81,6 +81,22 @@ def test_free_choice_fits_and_is_not_slower_than_a_fixed_one(network, board, req
 def test_fixed_array_is_taken_as_it_is(tiny_cnn):
     engine = choose_engine(tiny_cnn, BOARD, rows=4, columns=1, lanes=8)
     assert (engine.rows, engine.columns, engine.lanes) == (4, 1, 8)
+
+
+@pytest.mark.parametrize(("drain", "buffers"), [(1, 1), (2, 2), (4, None), (None, 1)])
+def test_drain_and_window_buffers_can_be_fixed_too(tiny_cnn, drain, buffers):
+    engine = choose_engine(tiny_cnn, BOARD, rows=4, columns=1, lanes=8, drain=drain, window_buffers=buffers)
+    assert engine == Engine(4, 1, 8, drain or engine.drain, buffers or 2)
+
+
+@pytest.mark.parametrize(("fixed", "message"), [
+    ({"drain": 2}, "array drain and window buffers can be fixed only with rows, columns and lanes"),
+    ({"rows": 4, "columns": 1, "lanes": 8, "drain": 3}, "array drain 3 must divide rows 4 and lanes 8"),
+    ({"rows": 4, "columns": 1, "lanes": 8, "window_buffers": 3}, "array window buffers must be an integer from 1 to 2"),
+])
+def test_drain_and_window_buffers_that_cannot_be(tiny_cnn, fixed, message):
+    with pytest.raises(FitError, match=message):
+        choose_engine(tiny_cnn, BOARD, **fixed)
 
 
 def test_array_that_needs_too_much_names_the_nearest(large_cnn):
@@ -125,7 +141,6 @@ def test_too_few_logic_cells(middle_cnn):
 
 
 @pytest.mark.parametrize(("fixed", "message"), [
-    ({"columns": 2}, "conv1: stride x pool is 2, which shares a factor with the array's 2 columns; use an odd number"),
     ({"rows": 0}, "array rows must be an integer from 1 to 256, not 0"),
     ({"lanes": 1000}, "array lanes must be an integer from 1 to 256, not 1000"),
 ])

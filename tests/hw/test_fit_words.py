@@ -25,6 +25,13 @@ def fits(program, share):
             and needs.large_rams <= part.large_rams)
 
 
+def test_array_can_be_fixed_whole():
+    fixed = {"rows": 4, "columns": 1, "lanes": 16, "drain": 1, "window_buffers": 1}
+    assert choose_engine(GRAPH, BOARD, **fixed) == Engine(**fixed)
+    with pytest.raises(FitError, match="array drain of a network with words is 1, not 2"):
+        choose_engine(GRAPH, BOARD, **fixed | {"drain": 2})
+
+
 @pytest.mark.parametrize("fixed", [{}, {"rows": 8}, {"columns": 1}, {"rows": 4, "lanes": 16}])
 def test_choice_is_the_fastest_of_all(fixed):
     engine = choose_engine(GRAPH, BOARD, **fixed)

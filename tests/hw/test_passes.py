@@ -68,16 +68,22 @@ class Shape:
         return order[group_c % len(order)] * self.words
 
     def first_tap(self, row, group_x, dy, dx):
-        """(ky, kx, y, x of column 0) of the first tap at which any column has a pixel inside the map."""
-        step = self.stride * self.pool
+        """(ky, kx, y, x of column 0) of the first tap at which any column has a pixel inside the map; if all lie
+        behind it, of the first in a row inside.
+        """
         for ky in range(self.kernel[0]):
             for kx in range(self.kernel[1]):
-                y = row * step + dy * self.stride - self.padding + ky
-                x = group_x * self.columns * step + dx * self.stride - self.padding + kx
-                inside = [0 <= x + column * step < self.in_shape[1] for column in range(self.columns)]
-                if 0 <= y < self.in_shape[0] and any(inside):
+                y = (row * self.pool + dy) * self.stride - self.padding + ky
+                x = (group_x * self.pool + dx) * self.columns * self.stride - self.padding + kx
+                places = [x + column * self.stride for column in range(self.columns)]
+                inside = any(0 <= place < self.in_shape[1] for place in places) or x - kx >= self.in_shape[1]
+                if 0 <= y < self.in_shape[0] and inside:
                     return ky, kx, y, x
         raise AssertionError("a pass without a tap")
+
+    def follows(self, place, axis, tap):
+        """Whether a tap behind this one has a pixel inside the map; ``place`` is the tap's, along an axis."""
+        return tap + 1 < self.kernel[axis] and place + 1 < self.in_shape[axis]
 
     def passes(self):
         """Every pass in order."""
@@ -93,7 +99,9 @@ class Shape:
                                 "phase": x % self.columns,
                                 "weights": self.weights + (group_c * fields["group_taps"] + ky * fields["row_taps"]
                                                            + kx * self.words) % (1 << WEIGHT_WIDTH),
-                                "ky": ky, "kx": kx, "y": y, "x": x, "dy": dy, "dx": dx,
+                                "ky": ky, "kx": kx, "y": y, "x": x,
+                                "ky_last": int(not self.follows(y, 0, ky)), "kx_last": int(not self.follows(x, 1, kx)),
+                                "dy": dy, "dx": dx,
                                 "group_first": int(group_c == dy == dx == 0), "final": 0,
                             })
         found[-1]["final"] = 1
@@ -106,6 +114,8 @@ SHAPES = {
     "one column": [Shape((5, 4), (3, 3), 1, padding=1, words=2, groups_c=2, base=100)],
     "two columns": [Shape((4, 7), (3, 5), 2, padding=2, words=3, groups_c=2, base=3, weights=40)],
     "pool": [Shape((7, 8), (3, 3), 3, pool=2, padding=1, words=2, groups_c=3, base=200)],
+    "pool, four columns": [Shape((6, 14), (3, 3), 4, pool=2, padding=1, groups_c=2, base=40)],
+    "pool, a half beyond the map": [Shape((4, 8), (3, 3), 5, pool=2, padding=1, words=2, base=70)],
     "pool, one column": [Shape((6, 6), (3, 3), 1, pool=2, padding=1, groups_c=2)],
     "stride": [Shape((9, 8), (3, 3), 5, stride=2, padding=1, words=2, groups_c=2, base=80)],
     "padding of 3": [Shape((4, 4), (7, 7), 4, padding=3, words=2, base=60)],
@@ -149,17 +159,17 @@ def test_passes(name, stalls):
         for shape in layers:
             set_fields(ctx, signals, shape.fields)
             ctx.set(dut.begin, 1)
-            cycle, todo = 0, shape.passes()
+            cycle, offered, todo = 0, BEGIN_TO_PASS, shape.passes()
             while todo or cycle < 10:
                 ready = choose.random() >= stalls
                 ctx.set(dut.o.ready, ready)
-                # One pass waits at the output: however often it is refused, the next follows in the next cycle.
-                assert ctx.get(dut.o.valid) == (cycle >= BEGIN_TO_PASS and bool(todo)), cycle
+                assert ctx.get(dut.o.valid) == (cycle >= offered and bool(todo)), cycle
                 if ctx.get(dut.o.valid):
                     payload = ctx.get(dut.o.payload)
                     assert {field: payload[field] for field in todo[0]} == todo[0], cycle
                     if ready:
                         todo.pop(0)
+                        offered = cycle + 2
                 await ctx.tick()
                 cycle += 1
                 ctx.set(dut.begin, 0)

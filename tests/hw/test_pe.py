@@ -6,7 +6,6 @@ import pytest
 from amaranth.sim import Simulator
 
 from hw.pe import ProcessingElement
-from hw.popcount import Popcount
 
 
 def half_dot_product(weight, activation, lanes):
@@ -35,10 +34,12 @@ def beats_of(choose, lanes, sum_width, count):
     return beats
 
 
-@pytest.mark.parametrize(("lanes", "sum_width", "seed"), [(2, 2, 1), (2, 9, 2), (6, 5, 3), (16, 5, 4), (32, 12, 5)])
-def test_sums(lanes, sum_width, seed):
-    dut = ProcessingElement(lanes=lanes, sum_width=sum_width)
-    latency = 1 + Popcount(lanes=lanes - 1).latency
+@pytest.mark.parametrize(("lanes", "sum_width", "stages", "seed"), [
+    (2, 2, 0, 1), (2, 9, 0, 2), (6, 5, 0, 3), (16, 5, 0, 4), (32, 12, 0, 5), (8, 9, 1, 6), (48, 12, 2, 7),
+])
+def test_sums(lanes, sum_width, stages, seed):
+    dut = ProcessingElement(lanes=lanes, sum_width=sum_width, stages=stages)
+    latency = 1 + stages
     assert dut.latency == latency
     beats = beats_of(random.Random(seed), lanes, sum_width, 150)
 

@@ -1,4 +1,4 @@
-"""Popcount against counting characters; latency against a table."""
+"""Popcount against counting characters; registers against a table."""
 
 import random
 import re
@@ -7,7 +7,8 @@ import pytest
 from amaranth import signed
 from amaranth.sim import Simulator
 
-from hw.popcount import Popcount
+from hw.popcount import IMPLEMENTATIONS, Popcount
+from sw.engine import Engine
 from tests.hw.streams import simulate
 
 
@@ -26,7 +27,7 @@ def words_of(lanes, choose, count):
 ])
 def test_combinational(lanes, offset):
     dut = Popcount(lanes=lanes, offset=offset)
-    assert dut.latency == 0
+    assert not dut.cuts
 
     async def testbench(ctx):
         choose = random.Random(lanes)
@@ -42,29 +43,25 @@ def test_combinational(lanes, offset):
     simulator.run()
 
 
-@pytest.mark.parametrize(("lanes", "registers", "latency"), [
-    (1, 1, 1), (3, 1, 1), (4, 1, 2), (4, 2, 1), (7, 1, 3), (16, 1, 4), (16, 2, 2), (16, 3, 1),
-    (32, 1, 5), (32, 2, 2), (63, 1, 6), (63, 2, 3), (63, 4, 1),
+@pytest.mark.parametrize(("lanes", "stages", "cuts"), [
+    (4, 1, {1}), (7, 2, {1, 2}), (16, 1, {2}), (16, 2, {1, 2}), (16, 3, {1, 2, 3}),
+    (32, 1, {2}), (32, 4, {1, 2, 3, 4}), (63, 1, {3}), (63, 2, {2, 4}), (63, 5, {1, 2, 3, 4, 5}),
 ])
-def test_pipelined(lanes, registers, latency):
-    dut = Popcount(lanes=lanes, registers=registers)
-    assert dut.latency == latency
-    words = words_of(lanes, random.Random(100 * lanes + registers), 60)
+def test_pipelined(lanes, stages, cuts):
+    dut = Popcount(lanes=lanes, stages=stages)
+    assert dut.cuts == cuts
+    words = words_of(lanes, random.Random(100 * lanes + stages), 60)
 
     async def testbench(ctx):
         ctx.set(dut.activation, (1 << lanes) - 1)
-        for cycle in range(len(words) + latency):
+        for cycle in range(len(words) + stages):
             ctx.set(dut.weight, words[min(cycle, len(words) - 1)])
             await ctx.delay(1e-8)
-            if cycle >= latency:
-                assert ctx.get(dut.o) == f"{words[cycle - latency]:b}".count("1")
+            if cycle >= stages:
+                assert ctx.get(dut.o) == f"{words[cycle - stages]:b}".count("1")
             await ctx.tick()
 
     simulate(dut, testbench)
-
-
-def test_too_few_levels_for_a_register():
-    assert (Popcount(lanes=1, registers=2).latency, Popcount(lanes=16, registers=5).latency) == (0, 0)
 
 
 def test_output_holds_the_full_count():
@@ -78,18 +75,28 @@ def test_no_offset():
 
 
 @pytest.mark.parametrize("implementation", ["ice40", "ecp5"])
-@pytest.mark.parametrize(("lanes", "registers", "latency"), [
-    (1, 1, 1), (3, 1, 1), (4, 1, 2), (7, 1, 2), (8, 1, 3), (15, 1, 3), (16, 1, 4), (31, 2, 2), (47, 2, 2), (63, 0, 0),
+@pytest.mark.parametrize(("lanes", "stages", "cuts"), [
+    (4, 1, {1}), (7, 1, {1}), (8, 1, {1}), (15, 2, {1, 2}), (31, 1, {2}), (47, 1, {2}), (47, 2, {1, 3}), (63, 0, set()),
 ])
-def test_latency_in_carry_chains(implementation, lanes, registers, latency):
+def test_registers_in_carry_chains(implementation, lanes, stages, cuts):
     """What they count is proven and simulated as cells: ``tests/formal`` and ``sim/test_cells.py``."""
-    assert Popcount(lanes=lanes, registers=registers, implementation=implementation).latency == latency
+    assert Popcount(lanes=lanes, stages=stages, implementation=implementation).cuts == cuts
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("lanes", range(1, 70))
+def test_stages_of_an_engine_fit_every_implementation(implementation, lanes):
+    """A PE's last lane is not counted by its popcount."""
+    most = Engine.most_popcount_stages(lanes + 1)
+    assert len(Popcount(lanes=lanes, stages=most, implementation=implementation).cuts) == most
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"lanes": 0}, "Popcount lanes must be a positive integer, not 0"),
     ({"lanes": 2.0}, "Popcount lanes must be a positive integer, not 2.0"),
-    ({"lanes": 4, "registers": -1}, "Popcount registers must be a non-negative integer, not -1"),
+    ({"lanes": 4, "stages": -1}, "Popcount stages must be an integer from 0 to 1 for 4 lanes, not -1"),
+    ({"lanes": 4, "stages": 2}, "Popcount stages must be an integer from 0 to 1 for 4 lanes, not 2"),
+    ({"lanes": 3, "stages": 1}, "Popcount stages must be an integer from 0 to 0 for 3 lanes, not 1"),
     ({"lanes": 4, "implementation": "lut"}, "Popcount implementation must be one of portable, ice40, ecp5, not 'lut'"),
 ])
 def test_errors(arguments, message):

@@ -21,6 +21,7 @@ WEIGHT_WIDTH = 12
 NETWORKS = {
     "pools, masked columns": (random_cnn(1, (9, 8, 1), 4, (4, 6), pools=(1, 2), classes=5), Engine(4, 3, 8, 2)),
     "words": (random_cnn(2, (6, 5, 2), 2, (12, 10), padding=(1, 0)), Engine(4, 2, 8, 2)),
+    "pool, half a group behind the map": (random_cnn(9, (6, 8, 1), 2, (4, 6), pools=(2,)), Engine(4, 5, 8, 2)),
     "stride, one column": (random_cnn(3, (8, 7, 1), 1, (8, 6), stride=(1, 2), padding=(0, 1)), Engine(8, 1, 4, 4)),
     "wide kernel, five columns": (random_cnn(4, (7, 8, 1), 3, (4, 4), kernel=(3, 5), padding=(1, 2)),
                                   Engine(2, 5, 6)),
@@ -62,17 +63,18 @@ def beats_of(f, columns):
 
 
 def beats_of_pass(f, columns, row, group_x, group_c, dy, dx):
-    stride, step = f["stride"] + 1, (f["stride"] + 1) * (f["pool"] + 1)
+    stride, pool = f["stride"] + 1, f["pool"] + 1
     words, seen = f["words"] + 1, 0
     for plane in range(f["planes"] + 1):
         for ky in range(f["kernel_h"] + 1):
             for kx in range(f["kernel_w"] + 1):
                 # Rows and columns from the padding's corner on.
-                y = row * step + dy * stride + ky
-                places = [(group_x * columns + column) * step + dx * stride + kx for column in range(columns)]
+                y = (row * pool + dy) * stride + ky
+                places = [((group_x * pool + dx) * columns + column) * stride + kx for column in range(columns)]
                 inside = [f["image"] or 0 <= place - f["padding"] <= f["in_width"] for place in places]
                 enable = sum(1 << column for column in range(columns) if inside[column])
-                if not enable or not (f["image"] or 0 <= y - f["padding"] <= f["in_height"]):
+                behind = kx == 0 and places[0] - f["padding"] > f["in_width"]  # no column takes such a row's one tap
+                if not (enable or behind) or not (f["image"] or 0 <= y - f["padding"] <= f["in_height"]):
                     continue
                 for word in range(words):
                     groups, phase = divmod(f["phase"] + places[0], columns)
@@ -80,7 +82,7 @@ def beats_of_pass(f, columns, row, group_x, group_c, dy, dx):
                     weights = f["weights"] + group_c * f["group_taps"] + ky * f["row_taps"] + kx * words + word
                     yield {
                         "image": f["image"], "address": address % (1 << ADDRESS_WIDTH), "phase": phase,
-                        "stride": int(step == 2), "pitch": words + f["skip"], "weights": weights, "group_first": 0,
+                        "stride": int(stride == 2), "pitch": words + f["skip"], "weights": weights, "group_first": 0,
                         "plane_last": int(word == words - 1), "word": word, "dy": dy, "dx": dx,
                         "enable": enable, "first": enable & ~seen, "double": int(plane > 0 and word == 0),
                         "last": 0, "final": 0,
@@ -112,7 +114,7 @@ def test_beats(name, waits, skip):
         names = {"image", "weights", "group_first"} | (OF_FEATURES | OF_IMAGE) - ignored
         # Signals of no bits are 0.
         ports = {port: ctx.get(getattr(taps, port)) if len(getattr(taps, port)) else 0 for port in names}
-        return ports | {field: control[field] for field in ("enable", "first", "double", "last", "final")}
+        return ports, {field: control[field] for field in ("enable", "first", "double", "last", "final")}
 
     async def testbench(ctx):
         for layer in layers:
@@ -120,7 +122,7 @@ def test_beats(name, waits, skip):
                 if len(signals[field]):
                     ctx.set(signals[field], value)
             todo = list(beats_of(layer, engine.columns))
-            free, cycle = 0, 0
+            free, cycle, before = 0, 0, None
             ctx.set(dut.passes.begin, 1)
             while todo or cycle < free + 8:
                 writes, ready = choose.random() < waits, choose.random() >= waits
@@ -134,14 +136,15 @@ def test_beats(name, waits, skip):
                 if issue and todo[0]["last"] and cycle < free:
                     issue = False
                 assert ctx.get(taps.issue) == issue, cycle
+                ports, control = found(ctx, layer["image"])
+                # The controls are those of the beat of the cycle before.
+                assert control == {field: before[field] if before else 0 for field in control}, cycle
+                before = todo.pop(0) if issue else None
                 if issue:
-                    beat = todo.pop(0)
-                    got = found(ctx, layer["image"])
-                    assert got == {field: beat[field] for field in got}, cycle
-                    if beat["last"]:
+                    assert ports == {field: before[field] for field in ports}, cycle
+                    if before["last"]:
                         free = cycle + layer["cooling"] + 1
-                else:
-                    assert ctx.get(taps.control.as_value()) == 0
+                assert ctx.get(taps.final) == bool(issue and before["final"]), cycle
                 await ctx.tick()
                 cycle += 1
                 ctx.set(dut.passes.begin, 0)

@@ -27,6 +27,7 @@ class Shape:
     pool: int = 1
     passes: int = 1
     buffers: int = 2
+    large_image: bool = False
 
     @property
     def out(self):
@@ -54,12 +55,14 @@ class Shape:
         return WindowInput(
             height=height, width=width, channels=channels, bits=self.bits, kernel=self.kernel, stride=self.stride,
             padding=self.padding, pool=self.pool, out_height=self.out[0], out_width=self.out[1],
-            columns=self.columns, lanes=self.lanes, buffers=self.buffers)
+            columns=self.columns, lanes=self.lanes, buffers=self.buffers,
+            large_image=self.large_image)
 
-    def window(self, image, row, column, dy, dx, plane, word):
-        """The word that one PE column gets."""
+    def window(self, image, row, first, column, dy, dx, plane, word):
+        """The word that one PE column gets in the group whose first pooled column is ``first``."""
         padded = np.pad(image, [(self.padding, self.padding)] * 2 + [(0, 0)])
-        top, left = ((place * self.pool + offset) * self.stride for place, offset in ((row, dy), (column, dx)))
+        top = (row * self.pool + dy) * self.stride
+        left = (first * self.pool + dx * self.columns + column) * self.stride
         values = padded[top:top + self.kernel, left:left + self.kernel].reshape(-1).tolist()
         bits = [value >> (self.bits - 1 - plane) & 1 for value in values]
         return sum(bit << lane for lane, bit in enumerate(bits[word * self.lanes:(word + 1) * self.lanes]))
@@ -68,6 +71,8 @@ class Shape:
 SHAPES = {
     "two pixels": Shape((1, 2, 1), 1, 1, 1, 2),
     "one group": Shape((3, 4, 1), 3, 2, 4, 8, pool=2),
+    "one column, large RAM": Shape((5, 4, 1), 3, 3, 1, 4, padding=1, large_image=True),
+    "colours, large RAM": Shape((4, 5, 2), 2, 2, 4, 8, passes=2, large_image=True),
     "one column": Shape((5, 4, 1), 3, 3, 1, 4, padding=1, passes=2),
     "three columns, pool": Shape((8, 9, 1), 2, 3, 3, 16, padding=1, pool=2),
     "columns behind the map": Shape((4, 5, 2), 2, 2, 4, 8, passes=2),
@@ -153,8 +158,9 @@ async def compute(ctx, dut, shape, image, choose, *, alone=True):
             for port, value in ((dut.word, word), (dut.dy, dy), (dut.dx, dx)):
                 ctx.set(port, value)
             pending[cycle + LATENCY] = [
-                (column, shape.window(image, row, first + column, dy, dx, plane, word))
-                for column in range(shape.columns) if first + column < shape.out[1]
+                (column, shape.window(image, row, first, column, dy, dx, plane, word))
+                for column in range(shape.columns)
+                if first * shape.pool + dx * shape.columns + column < shape.out[1] * shape.pool
             ]
             if index == 0:
                 ready_at = None

@@ -16,15 +16,17 @@ def test_words(columns, lanes, step, pause):
 
     async def testbench(ctx):
         filled, written = [[] for _ in range(columns)], None
+        announced = False, False
         for now in range(200):
             # A layer begins behind a push that ended a pixel.
-            restart, closing = now in (0, 100), now in (98, 198)
-            push = closing or (choose.random() >= pause and not restart and now % 100 != 99)
-            end = closing or choose.random() < 0.1
+            restart, closing = now in (0, 100), now in (97, 197)
+            push, end = announced  # what the cycle before announced of this one's bits
+            announced = (closing or (choose.random() >= pause and not restart and now % 100 not in (98, 99)),
+                         closing or choose.random() < 0.1)
             bits = [[choose.randrange(2) for _ in range(columns)] for _ in range(step)]
             ctx.set(dut.restart, restart)
-            ctx.set(dut.push, push)
-            ctx.set(dut.end, end)
+            ctx.set(dut.push, announced[0])
+            ctx.set(dut.end, announced[1])
             ctx.set(dut.bits, [sum(bit << column for column, bit in enumerate(row)) for row in bits])
             assert ctx.get(dut.write_enable) == (written is not None), now
             if written:

@@ -30,6 +30,15 @@ def test_value_that_no_engine_has(name, value):
         Engine(**shape)
 
 
+@pytest.mark.parametrize(("lanes", "most"), [(1, 0), (4, 0), (5, 1), (8, 1), (16, 2), (48, 4), (256, 6)])
+def test_popcount_stages(lanes, most):
+    assert Engine(8, 1, lanes, popcount_stages=most).popcount_stages == most
+    for value in (most + 1, -1, 1.0):
+        with pytest.raises(FitError, match=rf"^array popcount stages must be an integer from 0 to {most} for {lanes} "
+                                            rf"lanes, not {value!r}$"):
+            Engine(8, 1, lanes, popcount_stages=value)
+
+
 @pytest.mark.parametrize(("rows", "lanes", "drain"), [(8, 16, 3), (6, 16, 3), (8, 6, 4), (4, 16, 8)])
 def test_drain_that_does_not_divide(rows, lanes, drain):
     message = rf"^array drain {drain} must divide rows {rows} and lanes {lanes}; 1 always does$"

@@ -54,7 +54,7 @@ def test_sizes(name):
     assert [row["first"] for row in rows] == [1] + [0] * (len(rows) - 1)
     assert [row["head"] for row in rows] == [0] * (len(rows) - 1) + [1]
     assert program.pooling == any(row["pool"] for row in rows)
-    assert program.strides == ((1, 2) if any((row["pool"] or row["stride"]) and not row["image"] for row in rows)
+    assert program.strides == ((1, 2) if any(row["stride"] and not row["image"] for row in rows)
                                else (1,))
     assert len(program.weights) == rows[-1]["weights"] + (rows[-1]["groups_c"] + 1) * rows[-1]["group_taps"]
     assert len(program.thresholds) == rows[-1]["thresholds"] + (rows[-1]["groups_c"] + 1) * engine.drain_steps

@@ -27,7 +27,7 @@ NETWORKS = {
     "tiles that change order": (random_residual(8, stem=8, stem_tiles=2, units=(Unit(16, tiles=4), Unit(16, tiles=4))),
                                 Engine(4, 3, 8)),
     "slopes": (random_residual(9, units=(Unit(8, bend=True), Unit(16, "average", bend=True)), thresholds=True),
-               Engine(4, 3, 8)),
+               Engine(4, 3, 8, popcount_stages=1)),
     "no shortcut, signs": (random_residual(10, units=(Unit(8, "none"), Unit(8, "none", plain=True), Unit(8, "none"))),
                            Engine(4, 3, 8)),
     "groups": (random_residual(11, stem=16, units=(Unit(16, groups=2), Unit(16, groups=4, kernel=1))), Engine(4, 3, 4)),

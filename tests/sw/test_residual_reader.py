@@ -108,6 +108,38 @@ def test_groups_with_shuffle_of_the_library():
 def test_words_are_told_from_bits():
     assert has_words(random_residual(1))
     assert not has_words(random_cnn(1))
+    assert not has_words(lower(random_cnn(1)))
+
+
+WORDS, BITS, SUM = "stem.clip", "unit0.clip.sign", "sum"
+ABSENT = [
+    (ir.MaxPool("extra", BITS, 2), "a max pool"),
+    (ir.Concat("extra", WORDS, WORDS), "a concatenation"),
+    (ir.Select("extra", WORDS, [0, 1]), "a selection of channels"),
+    (ir.Subsample("extra", WORDS, 2), "subsampling"),
+    (ir.AveragePool("extra", WORDS, 2), "an average pool"),
+    (ir.GlobalSum("extra", WORDS), "a sum over the map"),
+    (ir.Power("extra", WORDS, 3), "a power of values"),
+    (ir.Table("extra", WORDS, [1, 2], 1, 0), "a look-up table"),
+    (ir.Compare("extra", WORDS, WORDS), "a run-time threshold"),
+    (ir.Add("extra", WORDS, WORDS, 9), "an addition"),
+    (ir.Affine("extra", WORDS, [1] * 8, [0] * 8, 0, 8), "a fixed-point batch norm"),
+    (ir.Slopes("extra", WORDS, [1] * 8, [0] * 8, 0, 8), "a PReLU"),
+    (ir.Clip("extra", WORDS, -1, 1), "a clip"),
+    (ir.Threshold("extra", SUM, np.zeros(8, np.int32)), "a sign"),
+    (ir.Scores("extra", SUM, [0] * 8), "scores"),
+]
+
+
+@pytest.mark.parametrize(("node", "what"), ABSENT, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_node_without_a_place_is_named(node, what):
+    graph = random_residual(5)
+    found = reasons(ir.Graph((*graph.nodes[:-1], node, graph.nodes[-1]), "extra"))
+    assert any(reason.startswith(f"extra: {what} in a place where the engine has none; ") for reason in found), found
+
+
+def test_the_rows_above_are_all_kinds():
+    assert {type(node) for node, _ in ABSENT} == set(ir.KINDS) - {ir.Input, ir.Conv, ir.BatchNorm, ir.Sign}
 
 
 def grouped_stem():
@@ -190,6 +222,8 @@ def test_network_without_a_pooled_head():
     rows, columns, count = graph.shape(body[-1].name)
     weights = np.ones((3, rows, columns, count), np.int8)
     bits = ir.Threshold("last", body[-1].name, np.zeros(count, np.int32))
+    assert reasons(ir.Graph(tuple(body), "words")) == [
+        f"{body[-1].name}: the last layer must give scores; end with sw.nn.head.PooledHead"]
     graph = ir.Graph((*body, bits, ir.Conv("head", "last", weights), ir.Scores("scores", "head", [0, 0, 0])), "flat")
     (reason,) = reasons(graph)
     assert reason == ("head: the last layer must be a fully connected one of the sums over the map; end with "

@@ -29,12 +29,15 @@ SCORE_TO_RESULT = 2
 
 NETWORKS = {
     "pool, masked columns": (random_cnn(21, (8, 8, 1), 4, (4, 6), pools=(1,), classes=5), Engine(4, 3, 8, 2)),
+    "pool, even columns": (random_cnn(38, (8, 9, 1), 4, (4, 6), pools=(2,), classes=5), Engine(4, 4, 8, 2)),
     "colours, pool twice": (random_cnn(22, (13, 14, 3), 2, (10, 12, 6), pools=(1, 2)), Engine(4, 5, 4, 2)),
     "strides, one column": (random_cnn(23, (9, 8, 1), 8, (8, 8, 8), stride=(1, 2, 1)), Engine(4, 1, 8)),
     "stride in the window": (random_cnn(24, (9, 9, 2), 3, (6, 4), stride=(2, 1)), Engine(3, 2, 6, 3)),
     "wide kernels": (random_cnn(25, (9, 9, 1), 1, (4, 4, 4), kernel=(5, 5, 3), padding=(2, 2, 0)), Engine(2, 4, 8)),
     "one row of PEs": (random_cnn(26, (6, 5, 1), 2, (4, 2), kernel=(3, 1), padding=(1, 0)), Engine(1, 2, 2)),
     "writes every cycle": (random_cnn(27, (7, 7, 1), 1, (8, 8), kernel=(3, 1), padding=0), Engine(8, 2, 4, 4)),
+    "popcount with a register": (
+        random_cnn(27, (7, 7, 1), 1, (8, 8), kernel=(3, 1), padding=0), Engine(4, 2, 8, 4, popcount_stages=1)),
     "drain holds up": (random_cnn(28, (7, 7, 1), 1, (8, 12), kernel=(3, 1), padding=0), Engine(12, 2, 16, 1)),
     "vector": (random_mlp(29, (130, 40, 33, 10)), Engine(24, 1, 16, 8)),
     "vector, scores only": (random_mlp(30, (40, 5)), Engine(4, 2, 8)),
@@ -50,15 +53,22 @@ NETWORKS = {
 }
 
 
+def issue_to_load(engine):
+    """From a pass's last beat to its sums."""
+    return ISSUE_TO_LOAD + engine.popcount_stages
+
+
 def taps_inside(layer, engine, row, group, dy, dx):
-    """(kernel row, kernel column) of the taps at which any column has a pixel inside the map."""
+    """(kernel row, kernel column) of the taps at which any column has a pixel inside the map; the first of each row
+    inside if all columns lie behind the map.
+    """
     height, width, _ = layer.in_shape
-    step = layer.stride * layer.pool
+    first = (group * layer.pool + dx) * engine.columns * layer.stride - layer.padding
     return [
         (ky, kx) for ky in range(layer.weights.shape[1]) for kx in range(layer.weights.shape[2])
-        if 0 <= row * step + dy * layer.stride - layer.padding + ky < height
-        and any(0 <= (group * engine.columns + column) * step + dx * layer.stride - layer.padding + kx < width
-                for column in range(engine.columns))
+        if 0 <= (row * layer.pool + dy) * layer.stride - layer.padding + ky < height
+        and (any(0 <= first + column * layer.stride + kx < width for column in range(engine.columns))
+             or (kx == 0 and first >= width))
     ]
 
 
@@ -141,15 +151,15 @@ def run_layer(layer, engine):
             run.beats += 1
             run.last = cycle
             cycle += 1
-        free = run.last + steps
-        writes |= {run.last + ISSUE_TO_LOAD + LOAD_TO_WRITE + step for step in writing}
+        free = run.last + max(2, steps)  # a pass takes two cycles to work out
+        writes |= {run.last + issue_to_load(engine) + LOAD_TO_WRITE + step for step in writing}
     return run
 
 
 def recovery(layer, engine):
     """From a layer's last beat to the cycle in which the next one may be begun."""
     steps = engine.rows if layer.is_head else engine.rows // engine.drain
-    return max(ISSUED_TO_CHECK, ISSUE_TO_LOAD + steps + LOAD_TO_DONE + 1)
+    return max(ISSUED_TO_CHECK, issue_to_load(engine) + steps + LOAD_TO_DONE + 1)
 
 
 def run_frames(layers, runs, engine, frames):
@@ -181,7 +191,7 @@ def run_frames(layers, runs, engine, frames):
                 buffer_freed.add(begin + (run.last + 2 if flat else run.image_read + 1))
             if head:
                 room -= 1
-                last_score = begin + run.last + ISSUE_TO_LOAD + LOAD_TO_SCORE + (classes - 1) % engine.rows
+                last_score = begin + run.last + issue_to_load(engine) + LOAD_TO_SCORE + (classes - 1) % engine.rows
                 scored.append(last_score + SCORE_TO_RESULT)
             layer = 0 if head else layer + 1
         if scored and cycle >= max(scored[0], idle_at):
@@ -326,8 +336,8 @@ def hidden(channels=2, **options):
 
 
 @pytest.mark.parametrize(("graph", "engine", "message"), [
-    (hidden(stride=2), Engine(4, 4, 8), (r"^conv2: stride x pool is 2, which shares a factor with the array's 4 "
-                                        r"columns; use an odd number of columns, such as 3 or 5$")),
+    (hidden(stride=2), Engine(4, 4, 8), (r"^conv2: stride 2 shares a factor with the array's 4 columns; use an "
+                                        r"odd number of columns, such as 3 or 5$")),
     (random_mlp(1, (16, 4)), Engine(4, 1, 12), (r"^head: packed 1-bit inputs need lanes that are a multiple of 8, "
                                                r"not 12$")),
     (hidden(), Engine(4, 1, 7), r"^conv1: the array's lanes must be even, not 7$"),
