@@ -15,8 +15,8 @@ from pathlib import Path
 import platformdirs
 
 __all__ = [
-    "PACKAGES", "ToolError", "ToolTimeout", "explain_exit", "first_call_notice", "package_versions", "run_module", "run_tool",
-    "tool_versions",
+    "PACKAGES", "ToolError", "ToolTimeout", "explain_exit", "first_call_notice", "package_versions", "run_module",
+    "run_tool", "tool_versions",
 ]
 
 #: Python package of each tool.

@@ -2,6 +2,7 @@
 
 from ..array import Array
 from ..boards import find_board
+from ..popcount_stages import popcount_stages
 from .harness import Echo, place_core, port_widths
 from .naive import NaiveArray
 
@@ -18,9 +19,11 @@ def measure_array(row, folder):
     """
     board = find_board(row.board)
     family = board.part.family
+    stages = popcount_stages(board.part, row.lanes, row.clock_mhz)
     shape = {"rows": row.rows, "columns": row.columns, "lanes": row.lanes, "sum_width": row.sum_width}
     cores = {
-        "own": Array(**shape, popcount=family.popcount(row.lanes)), "portable": Array(**shape, popcount="portable"),
+        "own": Array(**shape, stages=stages, popcount=family.popcount(row.lanes)),
+        "portable": Array(**shape, stages=stages, popcount="portable"),
         "naive": NaiveArray(**shape),
     }
     width_in, width_out = port_widths(cores["naive"])
@@ -32,5 +35,5 @@ def measure_array(row, folder):
         forms[form] = found | {"logic_cells": found["logic_cells"] - harness}
     return {
         "part": board.part.name, "synapses": row.rows * row.columns * row.lanes, "harness_cells": harness,
-        "popcount": family.popcount(row.lanes), "forms": forms,
+        "popcount": family.popcount(row.lanes), "stages": stages, "forms": forms,
     }

@@ -63,6 +63,7 @@ def write_document(results, folder):
     if lacking := [name for name in ROWS if name not in names]:
         raise ValueError(f"the page needs all rows, and {', '.join(lacking)} are missing; leave out --only")
     document = as_document(results)
-    write_atomic(folder / NAMES["data"], json.dumps(document, indent=1) + "\n")
-    write_atomic(folder / NAMES["page"], render_document(document))
-    write_atomic(folder / NAMES["plot"], overview(results))
+    contents = {
+        "data": json.dumps(document, indent=1) + "\n", "page": render_document(document), "plot": overview(results)}
+    for what, content in contents.items():
+        write_atomic(folder / NAMES[what], content)

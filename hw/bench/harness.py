@@ -89,7 +89,7 @@ def place_core(core, board, folder, *, clock_mhz, seconds, verilog=()):
     flow.synthesise(folder, "design", board.part, log=folder / "yosys.log")
     # Bare carry chains are what the first router of the iCE40 runs for ever over most often; and the oscillator, which
     # is the clock here, is constrained to what is asked for.
-    family = replace(board.part.family, placement_seconds=seconds, routers=("router2", "router1"))
+    family = replace(board.part.family, routers=("router2", "router1"))
     board = replace(board, part=replace(board.part, family=family), oscillator_mhz=clock_mhz)
     pins = flow.pin_constraints({"clock": board.clock, "rx": board.rx, "tx": board.tx}, board)
     (folder / f"design.{family.constraints}").write_text(pins)
@@ -99,7 +99,8 @@ def place_core(core, board, folder, *, clock_mhz, seconds, verilog=()):
     print(f"{folder.name}: place and route {used:,} logic cells", flush=True)
     try:
         placement = flow.place_and_route(
-            folder, "design", board, pins=pins, clock_mhz=clock_mhz, log=folder / "nextpnr.log")
+            folder, "design", board, pins=pins, clock_mhz=clock_mhz, limit=seconds,
+            log=folder / "nextpnr.log")
     except ToolError as error:
         return found | {"reason": str(error)}
     return found | {"clock_mhz": placement.clock_mhz, "seed": placement.seed}

@@ -28,7 +28,8 @@ class DesignRow:
 @dataclass(frozen=True)
 class ArrayRow:
     """A bare array on a board's part: ours with the part's own popcount (``"own"``) and with the portable one, and
-    ``"naive"``, the plain way of writing it. ``clock_mhz`` is what place and route is asked for.
+    ``"naive"``, the plain way of writing it. ``clock_mhz`` is what place and route is asked for, and what ours have
+    registers within their popcounts for.
     """
 
     name: str

@@ -79,6 +79,13 @@ def measure_rows(rows, out, *, jobs=1, stream=sys.stdout):
             raise
 
 
+def _without_paths(text, out):
+    """The text with what is said of files, and not where this machine has them."""
+    for folder in (out, ROOT, sys.prefix, sys.base_prefix):
+        text = text.replace(f"{folder}/", "")
+    return text
+
+
 def _measure(row, out, stop, say):
     """The row's result, and in a few words how it came about. What takes long is said before."""
     folder, versions = out / row.name, _versions(row)
@@ -96,12 +103,12 @@ def _measure(row, out, stop, say):
         run_module("hw.bench.item", [row.name, str(folder)], log=folder / "item.log", timeout=row.limit_seconds,
                    stop=stop)
     except ToolError as error:
-        # What went wrong may not do so again: nothing is kept. No machine's paths are.
-        reason = str(error).replace(f"{out}/", "")
+        # What went wrong may not do so again: nothing is kept.
+        reason = _without_paths(str(error), out)
         if stop.is_set():
             return result | {"reason": reason}, "stopped"
         return result | {"reason": reason}, f"failed: {reason.splitlines()[-1].strip()}"
-    values = json.loads((folder / VALUES).read_text().replace(f"{out}/", ""))
+    values = json.loads(_without_paths((folder / VALUES).read_text(), out))
     result |= {"values": values}
     write_atomic(path, json.dumps(result, indent=1) + "\n")
     return result | {"figures": figures(row.name, values)}, "measured"

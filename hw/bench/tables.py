@@ -130,16 +130,18 @@ def _arrays(found):
             cells = values["forms"][form]
             title = f"own: {values['popcount']}" if form == "own" else form
             rows.append((
-                name, values["part"], _shape(vars(ROWS[name])), title, f"{cells['logic_cells']:,}",
+                name, values["part"], _shape(vars(ROWS[name])), title,
+                str(values["stages"]) if form != "naive" else "0", f"{cells['logic_cells']:,}",
                 _number(figures[form]["cells_per_synapse"], 2), _share(figures[form]["of_naive"]),
                 _number(cells["clock_mhz"])))
     return Table(
         "Bare arrays",
         "The processing elements alone, in a harness of two shift registers whose cells are taken off: with the "
         "popcounts that a build takes for this part, with portable ones, and naive: the plain way, in which a beat's "
-        "matches are added by `+` in one expression and half the lanes taken off. All have the same ports and sums.",
-        ("array", "part", "rows x columns x lanes", "popcounts", "logic cells", "cells a synapse", "of the naive",
-         "MHz, nextpnr"), tuple(rows))
+        "matches are added by `+` in one expression and half the lanes taken off. All have the same ports and sums; "
+        "registers are those within a popcount.",
+        ("array", "part", "rows x columns x lanes", "popcounts", "registers", "logic cells", "cells a synapse",
+         "of the naive", "MHz, nextpnr"), tuple(rows))
 
 
 def _peers(found):

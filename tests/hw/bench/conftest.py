@@ -20,7 +20,7 @@ DESIGN = {
 }
 FORM = {"logic_cells": 1152, "logic_cells_available": 5280, "clock_mhz": 50.0, "seed": 1}
 ARRAY = {
-    "part": "iCE40UP5K", "synapses": 576, "harness_cells": 700, "popcount": "ice40",
+    "part": "iCE40UP5K", "synapses": 576, "harness_cells": 700, "popcount": "ice40", "stages": 1,
     "forms": {
         "own": FORM, "portable": FORM | {"logic_cells": 1440},
         "naive": FORM | {"logic_cells": 2304, "clock_mhz": None, "reason": "nextpnr timed out after 1 s\n    heap"},

@@ -84,7 +84,8 @@ def test_tables(results):
     assert cells["Operations"][0] == ("cnn-up5k", "27.6 / 41.8", "13.8 / 20.9", "50.0 %", "75.0 %")
     assert cells["Cycles"][0] == ("cnn-up5k", "10,000", "10,000", "10,020", "10,020", "equal, 4 frames")
     assert cells["Bare arrays"][2] == (
-        "array-up5k", "iCE40UP5K", "12 x 3 x 16", "naive", "2,304", "4.00", "100.0 %", "-")
+        "array-up5k", "iCE40UP5K", "12 x 3 x 16", "naive", "0", "2,304", "4.00", "100.0 %", "-")
+    assert cells["Bare arrays"][0][3:6] == ("own: ice40", "1", "1,152")
     assert cells["Peers"][0] == (
         "da4ml-layer-hx8k", "iCE40HX8K", "256-8", "2,048", "4,096 of 7,680", "2.00", "100.0", "409.6", "100,000,000")
     text = tables[1].text().splitlines()
