@@ -189,7 +189,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             tail.weight_address.eq(self._delay(m, taps.weights, self.FEED - 1, "weights")),
             array.weights.eq(tail.weights),
-            array.control.eq(self._delay(m, taps.control, self.FEED - 2, "control")),
+            array.control.eq(self._delay(m, taps.control, self.FEED - 1, "control")),
         ]
 
         # Results.

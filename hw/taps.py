@@ -46,7 +46,7 @@ class TapSequencer(wiring.Component):
     final : Out(1)
         The layer's last beat is issued.
     control : Out(BeatControl)
-        Of the beat of two cycles before; zero if there was none.
+        Of the beat of the cycle before; zero if there was none.
     """
 
     def __init__(self, *, columns, address_width, weight_width, fields):
@@ -158,18 +158,18 @@ class TapSequencer(wiring.Component):
         return m
 
     def _control(self, m, x, *, first, double, last):
-        """What a beat does to the accumulators, worked out in the two cycles after it."""
-        flags = data.StructLayout({"valid": 1, "first": 1, "double": 1, "last": 1, "final": 1})
-        issued, beat = Signal(flags), Signal(flags)
+        """What a beat does to the accumulators, worked out in the cycle after it."""
+        beat = Signal(data.StructLayout({
+            "valid": 1, "x": x.shape(), "first": 1, "double": 1, "last": 1, "final": 1}))
         m.d.sync += [
-            issued.valid.eq(self.issue), issued.first.eq(first), issued.double.eq(double), issued.last.eq(last),
-            issued.final.eq(self.final), beat.eq(issued),
+            beat.valid.eq(self.issue), beat.x.eq(x), beat.first.eq(first), beat.double.eq(double), beat.last.eq(last),
+            beat.final.eq(self.final),
         ]
-        seen, enable = Signal(self.columns), Signal(self.columns, reset_less=True)
+        seen, enable = Signal(self.columns), Signal(self.columns)
         for column in range(self.columns):
-            pixel = Signal(signed(len(x) + 2), name=f"pixel_{column}", reset_less=True)
-            m.d.sync += [
-                pixel.eq(x + Mux(self.stride, 2 * column, column)),
+            pixel = Signal(signed(len(x) + 2), name=f"pixel_{column}")
+            m.d.comb += [
+                pixel.eq(beat.x + Mux(self.stride, 2 * column, column)),
                 enable[column].eq(self.image | ((pixel >= 0) & (pixel <= self._fields["in_width"]))),
             ]
         with m.If(beat.valid):

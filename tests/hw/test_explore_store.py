@@ -24,7 +24,7 @@ def test_a_trial_is_read_as_it_was_written(tmp_path):
     store.save(JOB, TRIAL)
     assert store.load(JOB) == dataclasses.replace(TRIAL, logs={})
     assert (tmp_path / "logs" / JOB.name / "yosys.log").read_text() == "what it said\n"
-    assert [path.name for path in (tmp_path / "builds").iterdir()] == ["8x3x16-drain2-buffers1-24.375mhz.json"]
+    assert [path.name for path in (tmp_path / "builds").iterdir()] == ["8x3x16-drain2-buffers1-stages0-24.375mhz.json"]
 
 
 @pytest.mark.parametrize("other", [

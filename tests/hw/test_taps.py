@@ -122,7 +122,7 @@ def test_beats(name, waits, skip):
                 if len(signals[field]):
                     ctx.set(signals[field], value)
             todo = list(beats_of(layer, engine.columns))
-            free, cycle, before = 0, 0, [None, None]
+            free, cycle, before = 0, 0, None
             ctx.set(dut.passes.begin, 1)
             while todo or cycle < free + 8:
                 writes, ready = choose.random() < waits, choose.random() >= waits
@@ -137,15 +137,14 @@ def test_beats(name, waits, skip):
                     issue = False
                 assert ctx.get(taps.issue) == issue, cycle
                 ports, control = found(ctx, layer["image"])
-                # The controls are those of the beat of two cycles before.
-                earlier, beat = before.pop(0), todo.pop(0) if issue else None
-                before.append(beat)
-                assert control == {field: earlier[field] if earlier else 0 for field in control}, cycle
+                # The controls are those of the beat of the cycle before.
+                assert control == {field: before[field] if before else 0 for field in control}, cycle
+                before = todo.pop(0) if issue else None
                 if issue:
-                    assert ports == {field: beat[field] for field in ports}, cycle
-                    if beat["last"]:
+                    assert ports == {field: before[field] for field in ports}, cycle
+                    if before["last"]:
                         free = cycle + layer["cooling"] + 1
-                assert ctx.get(taps.final) == bool(issue and beat["final"]), cycle
+                assert ctx.get(taps.final) == bool(issue and before["final"]), cycle
                 await ctx.tick()
                 cycle += 1
                 ctx.set(dut.passes.begin, 0)
