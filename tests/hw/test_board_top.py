@@ -125,3 +125,20 @@ def test_images_through_the_serial_line(program, tiny_mlp):
     simulator.add_testbench(testbench)
     simulator.add_testbench(listen)
     simulator.run()
+
+
+@pytest.mark.parametrize(("name", "lanes", "cell"), [
+    ("ice40", 16, "SB_CARRY"), ("ice40", 8, None), ("ulx3s-25f", 32, "CCU2C"), ("ulx3s-25f", 16, None),
+    ("tang-nano-9k", 32, None),
+])
+def test_the_familys_own_popcount_is_used_where_it_is_smaller(tiny_mlp, name, lanes, cell):
+    text = rtlil.convert(BoardTop(compile_graph(tiny_mlp, Engine(4, 1, lanes)), BOARDS[name]))
+    assert {kind for kind in ("SB_CARRY", "CCU2C") if f"cell \\{kind} " in text} == ({cell} if cell else set())
+
+
+@pytest.mark.parametrize(("lanes", "styles"), [(16, ["huge", "huge"]), (48, ["huge", "block"])])
+def test_banks_of_features_lie_where_there_is_room(tiny_mlp, lanes, styles):
+    """Of the UP5K's four large RAMs, 16 bits wide, three hold a bank of 48 bits."""
+    text = rtlil.convert(BoardTop(compile_graph(tiny_mlp, Engine(4, 2, lanes)), BOARDS["ice40"]))
+    modules = re.findall(r"module \\top\.serial\.accelerator\.features\.bank_\d\n(.*?)\nend\n", text, re.DOTALL)
+    assert [re.search(r'ram_style "(\w+)"', module)[1] for module in modules] == styles
