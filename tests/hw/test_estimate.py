@@ -1,6 +1,7 @@
 """RAM counts against Yosys, and logic cells against the builds in the calibration table."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from amaranth import Module, Signal
@@ -20,6 +21,7 @@ from hw.estimate import (
     least_logic_cells,
     logic_terms,
     memory_needs,
+    multiplexed_bits,
     ram_count,
     window_cells,
 )
@@ -193,6 +195,18 @@ def test_calibration_covers_every_family_and_all_kinds_of_network(family, rows):
     assert {"cnn-fashion", "mlp-fashion", "resnet20-fashion"} <= networks
 
 
+@pytest.mark.parametrize(("board", "stacked"), [
+    # Weights of 49 x 3 x 8 words x 16 bits, as 256 words x 16 bits each; in an ECP5's RAM they go one beside the other.
+    ("ice40", {"weights": 4, "features": 0}), ("ice40-hx8k", {"weights": 4, "features": 1}),
+    ("ulx3s-25f", {"weights": 0, "features": 0}),
+])
+def test_bits_that_multiplexers_leave_out(board, stacked):
+    memories = (SimpleNamespace(name="weights", width=16, depth=1176, copies=1, kind="block"),
+                SimpleNamespace(name="features", width=8, depth=300, copies=3, kind="large"))
+    expected = 16 * stacked["weights"] + 3 * 8 * stacked["features"]
+    assert multiplexed_bits(SimpleNamespace(memories=memories), BOARDS[board].part) == expected
+
+
 @pytest.mark.slow
 def test_formula_against_a_new_synthesis():
     array = ("mlp-fashion", "ice40", 8, 1, 32, 4)
@@ -209,6 +223,6 @@ def test_no_estimate_is_below_the_least(board, tiny_cnn, tiny_mlp):
 
 
 def test_every_term_has_a_coefficient(tiny_mlp):
-    terms = logic_terms(compile_graph(tiny_mlp, Engine(8, 1, 16)))
+    terms = logic_terms(compile_graph(tiny_mlp, Engine(8, 1, 16)), BOARDS["ice40"].part)
     assert {len(values) for values in CALIBRATION.coefficients.values()} == {len(terms)}
     assert set(CALIBRATION.coefficients) == {family.name for family in FAMILIES}
