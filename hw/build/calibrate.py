@@ -29,7 +29,7 @@ from ..tools import ToolError
 
 __all__ = ["ARRAYS", "HELD_OUT", "calibrate", "fit_coefficients", "fitted", "main", "measure", "relative_error"]
 
-#: Network, board, rows, columns, lanes, drain: from a fifth of a part to more than all of it.
+#: Network, board, rows, columns, lanes, drain: from the smallest that anybody would build to more than all of a part.
 ARRAYS = (
     ("cnn-fashion", "ice40", 12, 3, 16, 2),
     ("cnn-fashion", "ice40", 8, 3, 48, 1),
@@ -43,6 +43,7 @@ ARRAYS = (
     ("mlp-fashion", "ice40", 16, 1, 24, 4),
     ("mlp-fashion", "ice40", 32, 1, 8, 4),
     ("mlp-fashion", "ice40-hx8k", 22, 1, 16, 2),
+    ("mlp-small-fashion", "icestick", 4, 1, 8, 1),
     ("resnet20-fashion", "ice40", 8, 3, 16, 1),
     ("resnet20-fashion", "ice40", 8, 1, 16, 1),
     ("resnet20-fashion", "ice40", 16, 1, 16, 1),
@@ -56,6 +57,7 @@ ARRAYS = (
     ("cnn-fashion", "ulx3s-25f", 12, 7, 48, 2),
     ("mlp-fashion", "ulx3s-25f", 16, 1, 24, 4),
     ("mlp-fashion", "ulx3s-25f", 64, 1, 16, 4),
+    ("cnn-fashion", "ulx3s-25f", 4, 1, 16, 1),
     ("resnet20-fashion", "ulx3s-25f", 8, 7, 16, 1),
     ("resnet20-fashion", "ulx3s-25f", 16, 1, 16, 1),
     ("cnn-fashion", "tang-nano-9k", 8, 3, 16, 2),
@@ -65,6 +67,7 @@ ARRAYS = (
     ("cnn-fashion", "tang-nano-20k", 48, 3, 16, 4),
     ("mlp-fashion", "tang-nano-9k", 16, 1, 24, 4),
     ("mlp-fashion", "tang-nano-20k", 64, 1, 16, 4),
+    ("mlp-fashion", "tang-nano-9k", 4, 1, 8, 1),
     ("resnet20-fashion", "tang-nano-20k", 8, 5, 16, 1),
     ("resnet20-fashion", "tang-nano-20k", 8, 1, 16, 1),
     ("cnn-fashion", "gatemate-evb", 8, 3, 16, 2),
@@ -72,8 +75,15 @@ ARRAYS = (
     ("cnn-fashion", "gatemate-evb", 16, 1, 64, 2),
     ("cnn-fashion", "gatemate-evb", 16, 5, 32, 2),
     ("cnn-fashion", "gatemate-evb", 48, 3, 16, 4),
+    ("cnn-fashion", "gatemate-evb", 24, 1, 16, 2),
+    ("cnn-fashion", "gatemate-evb", 6, 3, 32, 1),
+    ("cnn-fashion", "gatemate-evb", 8, 1, 48, 1),
+    ("cnn-fashion", "gatemate-evb", 4, 1, 8, 1),
     ("mlp-fashion", "gatemate-evb", 16, 1, 24, 4),
     ("mlp-fashion", "gatemate-evb", 64, 1, 16, 4),
+    ("mlp-fashion", "gatemate-evb", 8, 1, 32, 4),
+    ("mlp-fashion", "gatemate-evb", 32, 1, 8, 4),
+    ("mlp-fashion", "gatemate-evb", 4, 1, 8, 1),
     ("resnet20-fashion", "gatemate-evb", 8, 5, 16, 1),
     ("resnet20-fashion", "gatemate-evb", 8, 1, 16, 1),
 )
@@ -85,19 +95,23 @@ HELD_OUT = (
     ("cnn-fashion", "ice40-hx8k", 16, 1, 48, 1),
     ("mlp-fashion", "ice40", 24, 1, 16, 4),
     ("mlp-small-fashion", "icestick", 8, 1, 16, 2),
+    ("cnn-fashion", "ice40", 4, 1, 8, 1),
     ("resnet20-fashion", "ice40", 8, 1, 32, 1),
     ("cnn-fashion", "ulx3s-25f", 24, 3, 32, 4),
     ("cnn-fashion", "ulx3s-25f", 12, 5, 48, 2),
     ("cnn-fashion", "ulx3s-25f", 24, 5, 16, 2),
     ("mlp-fashion", "ulx3s-25f", 48, 1, 32, 4),
+    ("mlp-fashion", "ulx3s-25f", 4, 1, 8, 1),
     ("resnet20-fashion", "ulx3s-25f", 16, 3, 16, 1),
     ("cnn-fashion", "tang-nano-20k", 8, 5, 32, 1),
     ("cnn-fashion", "tang-nano-9k", 16, 1, 32, 2),
     ("mlp-fashion", "tang-nano-20k", 32, 1, 32, 4),
+    ("cnn-fashion", "tang-nano-20k", 4, 1, 16, 1),
     ("resnet20-fashion", "tang-nano-20k", 8, 3, 16, 1),
     ("cnn-fashion", "gatemate-evb", 12, 3, 32, 1),
     ("cnn-fashion", "gatemate-evb", 24, 3, 16, 2),
     ("mlp-fashion", "gatemate-evb", 32, 1, 32, 4),
+    ("cnn-fashion", "gatemate-evb", 4, 1, 16, 1),
     ("resnet20-fashion", "gatemate-evb", 8, 3, 16, 1),
 )
 
@@ -145,7 +159,7 @@ def fitted(family, arrays):
     for array, used in arrays.items():
         program, board = _program(*array)
         if board.part.family is family:
-            terms.append(logic_terms(program))
+            terms.append(logic_terms(program, board.part))
             cells.append(used - exact_cells(program, family))
     coefficients, _ = fit_coefficients(terms, cells)
     return tuple(round(float(value), 3) for value in coefficients)
@@ -154,7 +168,7 @@ def fitted(family, arrays):
 def relative_error(array, used, coefficients):
     """How far the formula with a family's ``coefficients`` is off for an array with ``used`` logic cells."""
     program, board = _program(*array)
-    found = sum(count * each for count, each in zip(logic_terms(program), coefficients, strict=True))
+    found = sum(count * each for count, each in zip(logic_terms(program, board.part), coefficients, strict=True))
     return (found + exact_cells(program, board.part.family)) / used - 1
 
 

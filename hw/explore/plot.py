@@ -1,5 +1,7 @@
 """The plot of a search: logic cells against frames/s, estimated and placed."""
 
+from matplotlib.ticker import EngFormatter
+
 from ..report.plots import GAP, INK, ISSUE, MUTED, STALL, render, render_png
 from .candidates import front
 
@@ -43,6 +45,7 @@ def pareto_plot(result):
         axes.set_xlabel("logic cells")
         axes.set_ylabel(f"frames/s, estimates at {result['clock_mhz']:g} MHz")
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(EngFormatter(sep=" "))
         axes.set_xlim(left=0)
         figure.legend(loc="outside upper left", ncols=3)
 

@@ -99,6 +99,6 @@ def test_fitting_again_measures_nothing(monkeypatch):
 
 
 def test_error_is_relative_to_what_was_measured():
-    array, zero = ("mlp-fashion", "ice40", 8, 1, 32, 4), (1000.0,) + 7 * (0.0,)
+    array, zero = ("mlp-fashion", "ice40", 8, 1, 32, 4), (1000.0,) + 9 * (0.0,)
     assert relative_error(array, 800, zero) == pytest.approx(0.25)
     assert Calibration({array: 800}, {}, {}).arrays[array] == 800

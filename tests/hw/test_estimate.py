@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import pytest
 from amaranth import Module, Signal
@@ -22,6 +23,7 @@ from hw.estimate import (
     logic_terms,
     memory_needs,
     memory_plan,
+    multiplexed_bits,
     ram_count,
     window_cells,
 )
@@ -31,6 +33,7 @@ from hw.memory_plan import MemoryPlan
 from sw import zoo
 from sw.compile import compile_graph
 from sw.engine import Engine
+from sw.program import MemoryUse
 from tests.sw.networks import random_cnn
 
 
@@ -213,6 +216,19 @@ def test_calibration_covers_every_family_and_all_kinds_of_network(family, rows):
     assert {"cnn-fashion", "mlp-fashion", "resnet20-fashion"} <= networks
 
 
+@pytest.mark.parametrize(("board", "stacked"), [
+    # Weights of 49 x 3 x 8 words x 16 bits, as 256 words x 16 bits each; in an ECP5's RAM they go one beside the other.
+    ("ice40", {"weights": 4, "features": 0}), ("ice40-hx8k", {"weights": 4, "features": 1}),
+    ("ulx3s-25f", {"weights": 0, "features": 0}),
+])
+def test_bits_that_multiplexers_leave_out(board, stacked):
+    memories = (MemoryUse("weights", "block", 16, 1176, 1, 0), MemoryUse("features", "large", 8, 300, 3, 0),
+                MemoryUse("input", "block", 8, 200, 1, 0))
+    program = SimpleNamespace(memories=memories, image=SimpleNamespace(flat=False))
+    expected = 16 * stacked["weights"] + 3 * 8 * stacked["features"]
+    assert multiplexed_bits(program, BOARDS[board].part) == expected
+
+
 @pytest.mark.slow
 def test_formula_against_a_new_synthesis():
     array = ("mlp-fashion", "ice40", 8, 1, 32, 4)
@@ -229,6 +245,6 @@ def test_no_estimate_is_below_the_least(board, tiny_cnn, tiny_mlp):
 
 
 def test_every_term_has_a_coefficient(tiny_mlp):
-    terms = logic_terms(compile_graph(tiny_mlp, Engine(8, 1, 16)))
+    terms = logic_terms(compile_graph(tiny_mlp, Engine(8, 1, 16)), BOARDS["ice40"].part)
     assert {len(values) for values in CALIBRATION.coefficients.values()} == {len(terms)}
     assert set(CALIBRATION.coefficients) == {family.name for family in FAMILIES}
