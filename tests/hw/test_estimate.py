@@ -10,6 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw import flow
+from hw.board_top import BoardTop
 from hw.boards import BOARDS, LARGE_RAM_SHAPE
 from hw.build.calibrate import ARRAYS, HELD_OUT, measure
 from hw.estimate import (
@@ -248,3 +249,16 @@ def test_every_term_has_a_coefficient(tiny_mlp):
     terms = logic_terms(compile_graph(tiny_mlp, Engine(8, 1, 16)), BOARDS["ice40"].part)
     assert {len(values) for values in CALIBRATION.coefficients.values()} == {len(terms)}
     assert set(CALIBRATION.coefficients) == {family.name for family in FAMILIES}
+
+
+@pytest.mark.slow
+def test_memories_in_both_kinds_of_ram_are_what_yosys_takes(tiny_cnn, tmp_path):
+    program = compile_graph(tiny_cnn, Engine(4, 2, 48))
+    board = BOARDS["ice40"]
+    used = estimate(program, board.part).block_rams
+    part = dataclasses.replace(board.part, block_rams=used - 1)  # no room for the image
+    assert memory_plan(program, part) == MemoryPlan(large_banks=1, large_image=True)
+    flow.write_rtlil(BoardTop(program, dataclasses.replace(board, part=part)), tmp_path, "design")
+    netlist = flow.synthesise(tmp_path, "design", part, log=tmp_path / "log")
+    flow.check_memories(netlist, memory_needs(program, part), log=tmp_path / "log")
+    assert netlist.large_rams == 4
