@@ -84,7 +84,8 @@ def _operations(found):
         "Operations",
         "Binary operations, two a synapse, in 10^9 a second (GOPS), at both clocks. Peak: every synapse busy in every "
         "cycle. Sustained: the network's binary multiply-accumulates x 2 x frames/s, all layers, stalls and gaps "
-        "included; as a share of the peak, and that of the 3 x 3 layers alone (without the one that reads the image).",
+        "included; as a share of the peak, and that of the 3 x 3 layers alone (without the one that reads the image). "
+        "Taps in the padding count as multiply-accumulates and take no cycle here.",
         ("design", "peak GOPS", "sustained GOPS", "sustained", "3 x 3 layers"),
         tuple((name, _both(figures["peak_gops"]), _both(figures["sustained_gops"]), _share(figures["sustained"]),
                _share(figures["sustained_3x3"])) for name, _, figures in found))
@@ -154,7 +155,7 @@ def _peers(found):
         "Peers",
         "da4ml with its default options and a register behind every third adder: fully connected layers with random "
         "weights and thresholds, which are fixed in its logic, all layers at once, a vector a cycle. The same yosys, "
-        "nextpnr, seeds and harness as the bare arrays, the harness included. Frames/s count a vector in every cycle, "
+        "nextpnr, seeds and harness as the bare arrays, the harness included. Vectors/s count one in every cycle, "
         "which needs all its bits at once.",
         ("peer", "part", "layers", "synapses a cycle", "logic cells", "cells a synapse", "MHz, nextpnr", "GOPS",
          "vectors/s"), rows)
