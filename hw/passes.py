@@ -1,6 +1,6 @@
 """Outer loops of a layer: pooled rows, column groups, channel groups, and the positions in a pool window."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -112,8 +112,11 @@ class PassSequencer(wiring.Component):
         m.d.sync += moving.eq(take)
 
         # That a loop is at its end is a register beside its counter, as in the tap sequencer.
-        channels_end, row_end, rows_end = (
+        channels_flag, row_flag, rows_flag = (
             Signal(name=name, reset_less=True) for name in ("channels_end", "row_end", "rows_end"))
+        channels_end, row_end, rows_end = (
+            flag if len(field[name]) else Const(1)
+            for flag, name in ((channels_flag, "groups_c"), (row_flag, "groups_x"), (rows_flag, "rows_out")))
         # Without any pool these are constants, as synthesis sees by their first value.
         dx_last, dy_last = (
             Signal(name=name, init=len(field["pool"]) == 0, reset_less=True) for name in ("dx_last", "dy_last"))
@@ -127,19 +130,19 @@ class PassSequencer(wiring.Component):
                 m.d.sync += [dy.eq(~dy_last), dy_last.eq(~dy_last | (field["pool"] == 0))]
             with m.If(pool_end):
                 m.d.sync += [
-                    group_c.eq(group_c + 1), channels_end.eq(group_c + 1 == field["groups_c"]),
+                    group_c.eq(group_c + 1), channels_flag.eq(group_c + 1 == field["groups_c"]),
                     weights.eq(weights + field["group_taps"]),
                 ]
                 with m.If(channels_end):
                     m.d.sync += [
-                        group_c.eq(0), channels_end.eq(field["groups_c"] == 0), weights.eq(field["weights"]),
-                        group_x.eq(group_x + 1), row_end.eq(group_x + 1 == field["groups_x"]),
+                        group_c.eq(0), channels_flag.eq(field["groups_c"] == 0), weights.eq(field["weights"]),
+                        group_x.eq(group_x + 1), row_flag.eq(group_x + 1 == field["groups_x"]),
                         left.eq(left + (self.columns << wide)), across.eq(across + (pitch << wide)),
                     ]
                     with m.If(row_end):
                         m.d.sync += [
-                            group_x.eq(0), row_end.eq(field["groups_x"] == 0),
-                            row.eq(row + 1), rows_end.eq(row + 1 == field["rows_out"]),
+                            group_x.eq(0), row_flag.eq(field["groups_x"] == 0),
+                            row.eq(row + 1), rows_flag.eq(row + 1 == field["rows_out"]),
                             left.eq(-field["padding"]), across.eq(0),
                             top.eq(top + (1 << wide)), band.eq(band + (field["row_pitch"] << wide)),
                         ]
@@ -149,8 +152,8 @@ class PassSequencer(wiring.Component):
             m.d.sync += [
                 running.eq(1), dy.eq(0), dx.eq(0), group_c.eq(0), group_x.eq(0), row.eq(0),
                 dy_last.eq(field["pool"] == 0), dx_last.eq(field["pool"] == 0),
-                channels_end.eq(field["groups_c"] == 0), row_end.eq(field["groups_x"] == 0),
-                rows_end.eq(field["rows_out"] == 0),
+                channels_flag.eq(field["groups_c"] == 0), row_flag.eq(field["groups_x"] == 0),
+                rows_flag.eq(field["rows_out"] == 0),
                 top.eq(-field["padding"]), left.eq(-field["padding"]), band.eq(field["address"]), across.eq(0),
                 weights.eq(field["weights"]),
             ]

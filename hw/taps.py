@@ -1,6 +1,6 @@
 """Inner loops of a layer: bit planes, kernel rows, kernel columns and channel words of a pass, a beat a cycle."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -86,8 +86,12 @@ class TapSequencer(wiring.Component):
                                    for port in (self.address, self.phase, self.weights))
 
         # That a counter is at its end is a register beside it: what is issued then waits for no comparison.
-        word_last, kx_last, ky_last, plane_last = (
+        word_flag, kx_flag, ky_flag, plane_flag = (
             Signal(name=name, reset_less=True) for name in ("word_last", "kx_last", "ky_last", "plane_last"))
+        # A loop that no layer has is always at its end.
+        word_last, kx_last, ky_last, plane_last = (
+            flag if len(field[name]) else Const(1) for flag, name in (
+                (word_flag, "words"), (kx_flag, "kernel_w"), (ky_flag, "kernel_h"), (plane_flag, "planes")))
         cold = Signal(init=1)
         last = word_last & kx_last & ky_last & plane_last
 
@@ -122,37 +126,37 @@ class TapSequencer(wiring.Component):
         with m.If(moves):
             m.d.sync += [
                 first.eq(loads & self.i.valid), fresh.eq(loads & self.i.valid & p.group_first),
-                word.eq(word + 1), word_last.eq(word + 1 == field["words"]),
+                word.eq(word + 1), word_flag.eq(word + 1 == field["words"]),
                 address.eq(address + 1), weights.eq(weights + 1),
             ]
             with m.If(loads | word_last):
-                m.d.sync += [word.eq(0), word_last.eq(field["words"] == 0)]
+                m.d.sync += [word.eq(0), word_flag.eq(field["words"] == 0)]
             with m.If(loads):
                 m.d.sync += [
-                    active.eq(self.i.valid), start.eq(p), plane.eq(0), plane_last.eq(field["planes"] == 0),
-                    ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), ky_last.eq(p.ky_last), kx_last.eq(p.kx_last),
+                    active.eq(self.i.valid), start.eq(p), plane.eq(0), plane_flag.eq(field["planes"] == 0),
+                    ky.eq(p.ky), kx.eq(p.kx), y.eq(p.y), x.eq(p.x), ky_flag.eq(p.ky_last), kx_flag.eq(p.kx_last),
                     phase.eq(p.phase), address.eq(p.address), weights.eq(p.weights),
                 ]
             with m.Elif(word_last & ~kx_last):
                 wrap = phase == self.columns - 1
                 m.d.sync += [
                     kx.eq(kx + 1), x.eq(x + 1), phase.eq(Mux(wrap, 0, phase + 1)),
-                    kx_last.eq((kx + 1 == field["kernel_w"]) | (x + 1 == field["in_width"])),
+                    kx_flag.eq((kx + 1 == field["kernel_w"]) | (x + 1 == field["in_width"])),
                     address.eq(Mux(wrap, address + field["skip"] + 1, address - field["words"])),
                 ]
             with m.Elif(word_last & ~ky_last):
                 next_row = start.address + field["row_pitch"]
                 next_weights = start.weights + field["row_taps"]
                 m.d.sync += [
-                    kx.eq(start.kx), x.eq(start.x), kx_last.eq(start.kx_last), phase.eq(start.phase),
+                    kx.eq(start.kx), x.eq(start.x), kx_flag.eq(start.kx_last), phase.eq(start.phase),
                     ky.eq(ky + 1), y.eq(y + 1),
-                    ky_last.eq((ky + 1 == field["kernel_h"]) | (y + 1 == field["in_height"])),
+                    ky_flag.eq((ky + 1 == field["kernel_h"]) | (y + 1 == field["in_height"])),
                     start.address.eq(next_row), address.eq(next_row),
                     start.weights.eq(next_weights), weights.eq(next_weights),
                 ]
             with m.Elif(word_last):  # next plane: only 1 x 1 kernels have more than one
                 m.d.sync += [
-                    plane.eq(plane + 1), plane_last.eq(plane + 1 == field["planes"]), weights.eq(start.weights),
+                    plane.eq(plane + 1), plane_flag.eq(plane + 1 == field["planes"]), weights.eq(start.weights),
                 ]
         self._control(m, x, first=first, double=(plane != 0) & (word == 0), last=last)
         return m
