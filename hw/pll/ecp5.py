@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .cell import PllCell
+from .feedback import feedback_dividers
 
 __all__ = ["Ecp5Settings", "ecp5_settings"]
 
@@ -49,14 +50,6 @@ class Ecp5Settings:
 
 def ecp5_settings(reference_mhz, part):
     """All legal outputs, each with the oscillator nearest to the middle of its range; the first is the best."""
-    middle = sum(VCO_MHZ) / 2
-    for clki in DIVIDERS:
-        detector = reference_mhz / clki
-        if not DETECTOR_MHZ[0] <= detector <= DETECTOR_MHZ[1]:
-            continue
-        for clkfb in DIVIDERS:
-            output = detector * clkfb
-            clkop = min(DIVIDERS, key=lambda divider: abs(output * divider - middle))
-            in_range = OUTPUT_MHZ[0] <= output <= OUTPUT_MHZ[1]
-            if in_range and VCO_MHZ[0] <= output * clkop <= VCO_MHZ[1]:
-                yield Ecp5Settings(clki, clkfb, clkop, output)
+    return (Ecp5Settings(*found) for found in feedback_dividers(
+        reference_mhz, detector_mhz=DETECTOR_MHZ, vco_mhz=VCO_MHZ, output_mhz=OUTPUT_MHZ, dividers=DIVIDERS,
+        output_dividers=DIVIDERS))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .cell import PllCell
+from .feedback import feedback_dividers
 
 __all__ = ["GowinSettings", "gowin_settings"]
 
@@ -46,13 +47,6 @@ class GowinSettings:
 def gowin_settings(reference_mhz, part):
     """All legal outputs, each with the oscillator nearest to the middle of its range; the first is the best."""
     detector_mhz, vco_mhz, output_mhz = LIMITS[part.yosys]
-    middle = sum(vco_mhz) / 2
-    for idiv in DIVIDERS:
-        detector = reference_mhz / idiv
-        if not detector_mhz[0] <= detector <= detector_mhz[1]:
-            continue
-        for fbdiv in DIVIDERS:
-            output = detector * fbdiv
-            odiv = min(OUTPUT_DIVIDERS, key=lambda divider: abs(output * divider - middle))
-            if output_mhz[0] < output < output_mhz[1] and vco_mhz[0] < output * odiv < vco_mhz[1]:
-                yield GowinSettings(idiv, fbdiv, odiv, output)
+    return (GowinSettings(*found) for found in feedback_dividers(
+        reference_mhz, detector_mhz=detector_mhz, vco_mhz=vco_mhz, output_mhz=output_mhz, dividers=DIVIDERS,
+        output_dividers=OUTPUT_DIVIDERS))
