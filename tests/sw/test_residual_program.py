@@ -3,6 +3,7 @@
 import pytest
 
 from sw.compile import compile_graph
+from sw.descriptor import WORDS
 from sw.engine import Engine
 from sw.errors import FitError
 from sw.reference import run
@@ -76,3 +77,14 @@ def test_what_does_not_fit_is_refused(graph, engine, text):
     with pytest.raises(FitError) as error:
         compile_graph(graph, engine)
     assert str(error.value).startswith(text)
+
+
+@pytest.mark.parametrize(("name", "late"), [
+    ("identity", [0, 0, 0, 0]), ("average and repeat", [0, 1, 1, 0]), ("one column, colours", [0, 0, 0, 1]),
+])
+def test_a_fetch_waits_where_words_could_hold_it_up(name, late):
+    """Only a store that lies beside the words can be held up; averages read four words for each that they make."""
+    for shared in (False, True):
+        words = compile_graph(*NETWORKS[name], shared_store=shared).descriptors
+        blocks = [WORDS.decode(words[start:start + WORDS.words]) for start in range(0, len(words), WORDS.words)]
+        assert [block["late"] for block in blocks] == (late if shared else [0] * len(late))
