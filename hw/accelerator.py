@@ -182,7 +182,12 @@ class Accelerator(wiring.Component):
             features.write_data.eq(tail.write_data),
         ]
         self._connect_input_unit(m, image, taps, layer_issued)
-        m.d.comb += [features.bypass.eq(taps.image), features.bypass_data.eq(image.activations)]
+        m.d.comb += [
+            # The next layer's fields may come right behind the last beat, two cycles before its activations.
+            image.selected.eq(self._delay(m, taps.image, self.FEED - 1, "image_selected")),
+            features.bypass.eq(taps.image),
+            features.bypass_data.eq(image.activations),
+        ]
         m.d.sync += array.activations.eq(features.activations)
 
         # Weights, and what the array does with them.
@@ -243,10 +248,10 @@ class Accelerator(wiring.Component):
             return VectorInput(size=image.size, columns=engine.columns, lanes=engine.lanes)
         height, width, channels = image.shape
         return WindowInput(
-            height=height, width=width, channels=channels, bits=image.bits, kernel=image.kernel, stride=image.stride,
-            padding=image.padding, pool=image.pool, out_height=image.out_shape[0], out_width=image.out_shape[1],
-            columns=engine.columns, lanes=engine.lanes, buffers=engine.window_buffers,
-            large_image=self._memories.large_image)
+            height=height, width=width, channels=channels, code_width=image.code_width, bits=image.bits,
+            kernel=image.kernel, stride=image.stride, padding=image.padding, pool=image.pool,
+            out_height=image.out_shape[0], out_width=image.out_shape[1], columns=engine.columns,
+            lanes=engine.lanes, buffers=engine.window_buffers, large_image=self._memories.large_image)
 
     def _connect_input_unit(self, m, image, taps, layer_issued):
         if isinstance(image, VectorInput):

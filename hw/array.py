@@ -12,14 +12,13 @@ __all__ = ["Array", "BeatControl"]
 class BeatControl(data.StructLayout):
     """What a beat does to the accumulators.
 
-    ``enable`` and ``first`` have a bit a column: a column whose tap is padding does not count. ``last`` ends the pass
-    and ``final`` the layer.
+    ``enable`` has a bit a column: one whose tap is padding does not count. ``last`` ends the pass and ``final`` the
+    layer. All are zero without a beat.
     """
 
     def __init__(self, *, columns):
         super().__init__({
             "enable": columns,
-            "first": columns,
             "double": 1,
             "last": 1,
             "final": 1,
@@ -29,8 +28,8 @@ class BeatControl(data.StructLayout):
 class Array(wiring.Component):
     """P x Q processing elements of S lanes: output stationary, broadcast words.
 
-    Latency: the sums of a pass show ``latency`` = 2 + ``stages`` cycles after its last beat's words; ``done`` is 1 in
-    that cycle.
+    Latency: the sums of a pass show ``latency`` = 2 + ``stages`` cycles after its last beat's words, for one cycle;
+    ``done`` is 1 in that cycle.
 
     Parameters
     ----------
@@ -83,11 +82,12 @@ class Array(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        control = self.control
+        control = enable = self.control
         for stage in range(self.latency - 1):
             delayed = Signal.like(control, name=f"control_{stage}")
             m.d.sync += delayed.eq(control)
-            control = delayed
+            control, enable = delayed, control
+        # Sums start anew in the cycle in which those of a pass show: with its first beat, or with nothing.
         m.d.sync += [self.done.eq(control.last), self.final.eq(control.final)]
 
         for row, elements in enumerate(self._elements):
@@ -96,9 +96,9 @@ class Array(wiring.Component):
                 m.d.comb += [
                     element.weight.eq(self.weights[row]),
                     element.activation.eq(self.activations[column]),
-                    element.enable.eq(control.enable[column]),
-                    element.first.eq(control.first[column]),
+                    element.enable.eq(enable.enable[column]),
                     element.double.eq(control.double),
+                    element.first.eq(self.done),
                     self.sums[row][column].eq(element.sum),
                 ]
         return m

@@ -1,8 +1,10 @@
 """Banks by column: which bank holds each column's pixel, at which address, and the way back to the columns."""
 
+from functools import reduce
 from math import gcd
+from operator import or_
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,8 +60,9 @@ class BankPermutation(wiring.Component):
     bank_data : In(ArrayLayout(width, columns))
         What each bank gives.
     bypass : In(1)
-        ``words`` come from ``bypass_data`` instead, 2 cycles later.
+        No bank gives ``words``, 2 cycles later.
     bypass_data : In(ArrayLayout(width, columns))
+        ORed to ``words``.
     words : Out(ArrayLayout(width, columns))
         Of each column.
     """
@@ -100,23 +103,18 @@ class BankPermutation(wiring.Component):
         # The controls are narrower than the choices made of them, so they wait the first of the two cycles.
         before, bypass = Signal.like(controls, reset_less=True), Signal(reset_less=True)
         m.d.sync += [before.eq(controls), bypass.eq(self.bypass)]
-        # Which source each column takes: bank 0 to Q-1, or Q for the bypass.
+        # The bank that each column takes, as a bit for each: a LUT of four inputs gates and joins two banks, one more
+        # adds a bank and the bypass.
         for column in range(self.columns):
-            chosen = Signal(range(self.columns + 1), name=f"chosen_{column}")
-            choice = Signal.like(chosen, name=f"choice_{column}", reset_less=True)
-            m.d.sync += choice.eq(chosen)
-            with m.If(bypass):
-                m.d.comb += chosen.eq(self.columns)
-            with m.Else(), m.Switch(before):
+            chosen = Signal(self.columns, name=f"chosen_{column}")
+            choice = Signal(self.columns, name=f"choice_{column}", reset_less=True)
+            m.d.sync += choice.eq(Mux(bypass, 0, chosen))
+            with m.Switch(before):
                 for index, phase in cases:
                     with m.Case(index | phase << 1):
-                        m.d.comb += chosen.eq((self.strides[index] * column + phase) % self.columns)
-            with m.Switch(choice):
-                for bank in range(self.columns):
-                    with m.Case(bank):
-                        m.d.comb += self.words[column].eq(self.bank_data[bank])
-                with m.Default():
-                    m.d.comb += self.words[column].eq(self.bypass_data[column])
+                        m.d.comb += chosen.eq(1 << (self.strides[index] * column + phase) % self.columns)
+            taken = [Mux(choice[bank], self.bank_data[bank], 0) for bank in range(self.columns)]
+            m.d.comb += self.words[column].eq(reduce(or_, taken, self.bypass_data[column]))
         return m
 
     def _groups(self, index, phase, bank):

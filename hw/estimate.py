@@ -173,7 +173,7 @@ def window_cells(program, family):
     if image.flat:
         return 0
     rows, columns = window_patch(image.kernel, image.stride, image.pool, program.engine.columns)
-    bits = rows * columns * image.shape[2] * image.bits
+    bits = rows * columns * image.pixel_bits
     # Behind the pixels of the current group is a multiplexer; those fetched beside them take flip-flops alone.
     return bits * (program.engine.window_buffers if family is ICE40 else 1)
 

@@ -42,8 +42,9 @@ class FeatureMemory(wiring.Component):
     pitch : In(pitch_width)
         Words of a pixel: the address step to the next Q pixels.
     bypass : In(1)
-        ``activations`` come from ``bypass_data`` of that cycle instead.
+        The read is none of this memory.
     bypass_data : In(ArrayLayout(lanes, columns))
+        ORed to ``activations``, in their cycle.
     activations : Out(ArrayLayout(lanes, columns))
     write_next : In(1)
     write_enable : In(1)

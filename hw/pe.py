@@ -1,6 +1,6 @@
 """Processing element: counts the matches of one weight word and one activation word, and accumulates them."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,10 +14,11 @@ class ProcessingElement(wiring.Component):
 
     Each beat adds ``popcount(weight xnor activation) - lanes / 2``, half the dot product of the two words, to the
     accumulator; ``first`` starts a new sum and ``double`` weighs what was summed so far by two (the next bit plane
-    follows).
+    follows). What does not count is zero where it is counted, so that the accumulator's adder has no choice before it
+    but the doubling: without planes a bit of it is one cell of an iCE40.
 
-    Latency: ``latency`` = 1 + ``stages`` from ``weight`` / ``activation`` to the controls of the same beat, which are
-    given that much later; the accumulator shows the sum one cycle after its controls.
+    Latency: ``latency`` = 1 + ``stages`` from ``weight`` / ``activation`` to ``first`` and ``double`` of the same beat,
+    which are given that much later, ``enable`` one cycle before them; the accumulator shows the sum one cycle after.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ class ProcessingElement(wiring.Component):
                              f"not {sum_width!r}")
         self.lanes = lanes
         self.sum_width = sum_width
-        # The last lane's match is the carry into the accumulator's adder, which has one to spare.
-        self._popcount = Popcount(lanes=lanes - 1, offset=-lanes // 2, stages=stages, implementation=popcount)
+        # The last lane's match is the carry into the adder that takes half the lanes off.
+        self._popcount = Popcount(lanes=lanes - 1, stages=stages, implementation=popcount)
         super().__init__({
             "weight": In(lanes),
             "activation": In(lanes),
@@ -72,20 +73,19 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.popcount = self._popcount
-        half = Signal.like(self._popcount.o, reset_less=True)
-        carry = ~(self.weight[-1] ^ self.activation[-1])
+        match = ~(self.weight[-1] ^ self.activation[-1])
         m.d.comb += [
             self._popcount.weight.eq(self.weight[:-1]),
             self._popcount.activation.eq(self.activation[:-1]),
         ]
-        m.d.sync += half.eq(self._popcount.o)
-        for stage in range(self.latency):
-            delayed = Signal(name=f"carry_{stage}", reset_less=True)
-            m.d.sync += delayed.eq(carry)
-            carry = delayed
+        for stage in range(self._popcount.stages):
+            delayed = Signal(name=f"match_{stage}", reset_less=True)
+            m.d.sync += delayed.eq(match)
+            match = delayed
+        half = Signal(range(-self.lanes // 2, self.lanes // 2 + 1))
+        matches = Cat(1, self._popcount.o) + Cat(match, Const(-self.lanes // 2, len(half)))
+        m.d.sync += half.eq(Mux(self.enable, matches[1:1 + len(half)].as_signed(), 0))
 
-        doubled = Cat(0, self.sum)[:self.sum_width].as_signed()
-        before = Mux(self.first, 0, Mux(self.double, doubled, self.sum))
-        with m.If(self.enable):
-            m.d.sync += self.sum.eq((Cat(1, before).as_signed() + Cat(carry, half).as_signed()) >> 1)
+        before = Mux(self.double, Cat(0, self.sum)[:self.sum_width].as_signed(), self.sum)
+        m.d.sync += self.sum.eq(Mux(self.first, half, before + half))
         return m

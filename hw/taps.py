@@ -76,7 +76,7 @@ class TapSequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         field = self._fields
-        active, first, fresh = Signal(), Signal(), Signal()  # a pass is under way, at its first beat, of a group
+        active, fresh = Signal(), Signal()  # a pass is under way, at the first beat of a group
         # What a pass brings needs no reset, which would stand before all these registers' enables.
         start = Signal.like(self.i.payload, reset_less=True)  # its address and weights move on with the rows
         ky, kx, plane, word = (Signal.like(field[name], name=name, reset_less=True)
@@ -125,7 +125,7 @@ class TapSequencer(wiring.Component):
         p = self.i.payload
         with m.If(moves):
             m.d.sync += [
-                first.eq(loads & self.i.valid), fresh.eq(loads & self.i.valid & p.group_first),
+                fresh.eq(loads & self.i.valid & p.group_first),
                 word.eq(word + 1), word_flag.eq(word + 1 == field["words"]),
                 address.eq(address + 1), weights.eq(weights + 1),
             ]
@@ -158,18 +158,18 @@ class TapSequencer(wiring.Component):
                 m.d.sync += [
                     plane.eq(plane + 1), plane_flag.eq(plane + 1 == field["planes"]), weights.eq(start.weights),
                 ]
-        self._control(m, x, first=first, double=(plane != 0) & (word == 0), last=last)
+        self._control(m, x, double=(plane != 0) & (word == 0), last=last)
         return m
 
-    def _control(self, m, x, *, first, double, last):
+    def _control(self, m, x, *, double, last):
         """What a beat does to the accumulators, worked out in the cycle after it."""
         beat = Signal(data.StructLayout({
-            "valid": 1, "x": x.shape(), "first": 1, "double": 1, "last": 1, "final": 1}))
+            "valid": 1, "x": x.shape(), "double": 1, "last": 1, "final": 1}))
         m.d.sync += [
-            beat.valid.eq(self.issue), beat.x.eq(x), beat.first.eq(first), beat.double.eq(double), beat.last.eq(last),
+            beat.valid.eq(self.issue), beat.x.eq(x), beat.double.eq(double), beat.last.eq(last),
             beat.final.eq(self.final),
         ]
-        seen, enable = Signal(self.columns), Signal(self.columns)
+        enable = Signal(self.columns)
         for column in range(self.columns):
             pixel = Signal(signed(len(x) + 2), name=f"pixel_{column}")
             m.d.comb += [
@@ -177,10 +177,8 @@ class TapSequencer(wiring.Component):
                 enable[column].eq(self.image | ((pixel >= 0) & (pixel <= self._fields["in_width"]))),
             ]
         with m.If(beat.valid):
-            m.d.sync += seen.eq(Mux(beat.first, 0, seen) | enable)
             m.d.comb += [
                 self.control.enable.eq(enable),
-                self.control.first.eq(enable & Mux(beat.first, -1, ~seen)),
                 self.control.double.eq(beat.double),
                 self.control.last.eq(beat.last),
                 self.control.final.eq(beat.final),

@@ -1,6 +1,6 @@
 """Input unit for a vector of 1-bit values: the first layer is fully connected."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,6 +34,8 @@ class VectorInput(wiring.Component):
     release : In(1)
         The engine has read that frame for the last time.
     address : In(range(words))
+    selected : In(1)
+        While 0, ``activations`` are 0.
     activations : Out(ArrayLayout(lanes, columns))
 
     Raises
@@ -55,6 +57,7 @@ class VectorInput(wiring.Component):
             "begin": In(1),
             "release": In(1),
             "address": In(range(max(2, self.words))),
+            "selected": In(1, init=1),
             "activations": Out(data.ArrayLayout(lanes, columns)),
         })
 
@@ -105,5 +108,5 @@ class VectorInput(wiring.Component):
         m.d.sync += address.eq(self.address)
         m.d.comb += memory.read_address.eq(address + reading * buffer)
         for column in range(self.columns):
-            m.d.comb += self.activations[column].eq(memory.read_data)
+            m.d.comb += self.activations[column].eq(Mux(self.selected, memory.read_data, 0))
         return m

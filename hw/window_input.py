@@ -35,6 +35,9 @@ class WindowInput(wiring.Component):
     ----------
     height, width, channels, bits : int
         Of the image; each beat of the stream is one channel value, row by row, channels innermost.
+    code_width : int
+        Integers of ``bits`` bits that a channel value holds, the first in its lowest bits: each is a channel of the
+        windows.
     kernel, stride, padding, pool : int
         Of the first layer.
     out_height, out_width : int
@@ -66,6 +69,8 @@ class WindowInput(wiring.Component):
         Part of the window.
     dy, dx : In(1)
         Position in the pool window.
+    selected : In(1)
+        The layer takes its activations from here. While 0, they are 0 from the next cycle on, and no group is held.
     activations : Out(ArrayLayout(lanes, columns))
 
     Raises
@@ -75,13 +80,14 @@ class WindowInput(wiring.Component):
     """
 
     def __init__(self, *, height, width, channels, bits, kernel, stride, padding, pool, out_height, out_width,
-                 columns, lanes, buffers=2, large_image=False):
+                 columns, lanes, code_width=1, buffers=2, large_image=False):
         if buffers not in (1, 2):
             raise ValueError(f"WindowInput buffers must be 1 or 2, not {buffers!r}")
         self.height = height
         self.width = width
         self.channels = channels
         self.bits = bits
+        self.code_width = code_width
         self.kernel = kernel
         self.stride = stride
         self.padding = padding
@@ -104,13 +110,18 @@ class WindowInput(wiring.Component):
             "word": In(range(max(2, self.words))),
             "dy": In(1),
             "dx": In(1),
+            "selected": In(1, init=1),
             "activations": Out(data.ArrayLayout(lanes, columns)),
         })
 
     @property
+    def _pixel_bits(self):
+        return self.channels * self.code_width * self.bits
+
+    @property
     def words(self):
         """Words that a window fills."""
-        return -(-self.kernel * self.kernel * self.channels // self.lanes)
+        return -(-self.kernel * self.kernel * self.channels * self.code_width // self.lanes)
 
     @property
     def patch(self):
@@ -148,17 +159,18 @@ class WindowInput(wiring.Component):
         """
         m.submodules.receiver = receiver = FrameReceiver(
             beats=self.height * self.width * self.channels, word_beats=self.channels)
-        width, depth = self.channels * self.bits, max(2, self.height * self.width)
+        width, depth = self._pixel_bits, max(2, self.height * self.width)
         m.submodules.memory = memory = SinglePortMemory(
             width=width, depth=depth, style="huge") if self.large_image else SimpleDualPortMemory(
             width=width, depth=depth)
         wiring.connect(m, wiring.flipped(self.i), receiver.i)
         m.d.comb += [self.error.eq(receiver.error), receiver.room.eq(room)]
 
-        earlier = Signal((self.channels - 1) * self.bits)
-        pixel = Cat(earlier, receiver.byte[:self.bits])
+        value = self.code_width * self.bits
+        earlier = Signal((self.channels - 1) * value)
+        pixel = Cat(earlier, receiver.byte[:value])
         with m.If(receiver.write):
-            m.d.sync += earlier.eq(pixel[self.bits:])
+            m.d.sync += earlier.eq(pixel[value:])
         write, address = receiver.write & receiver.word_full, Signal(range(depth))
         m.d.comb += [memory.write_enable.eq(write), memory.write_data.eq(pixel)]
         if self.large_image:
@@ -221,7 +233,7 @@ class WindowInput(wiring.Component):
 
         arriving = Signal()
         m.d.sync += arriving.eq(running)
-        pixel = Signal(self.channels * self.bits)
+        pixel = Signal(self._pixel_bits)
         if not self.padding:
             m.d.comb += pixel.eq(read_data)
         else:
@@ -246,23 +258,26 @@ class WindowInput(wiring.Component):
         else:
             load, following = arriving, [*held[1:], pixel]
         rotate = self._delay(m, self.beat & self.plane_last)
-        values = [word.word_select(channel, self.bits) for word in held for channel in range(self.channels)]
+        channels = range(self.channels * self.code_width)
+        values = [word.word_select(channel, self.bits) for word in held for channel in channels]
         with m.If(load):
             m.d.sync += Cat(held).eq(Cat(following))
+        with m.Elif(~self.selected):
+            m.d.sync += Cat(held).eq(0)
         with m.Elif(rotate):
             m.d.sync += Cat(held).eq(Cat(value.rotate_left(1) for value in values))
-        places = product(range(columns), range(rows), range(self.channels))
+        places = product(range(columns), range(rows), channels)
         return {(row, column, channel): value[-1]
                 for (column, row, channel), value in zip(places, values, strict=True)}
 
     def _pixels(self, name):
         rows, columns = self.patch
-        return [Signal(self.channels * self.bits, name=f"{name}_{index}", reset_less=True)
+        return [Signal(self._pixel_bits, name=f"{name}_{index}", reset_less=True)
                 for index in range(rows * columns)]
 
     def _hand_out(self, m, planes):
         """Pack the windows' bits into the lanes: a word of them, at a position in the pool window."""
-        taps = list(product(range(self.kernel), range(self.kernel), range(self.channels)))
+        taps = list(product(range(self.kernel), range(self.kernel), range(self.channels * self.code_width)))
         places = list(product(range(self.words), range(self.pool), range(self.pool)))
         choice = self._delay(m, Cat(*(control for control, values in (
             (self.dx, self.pool), (self.dy, self.pool), (self.word, self.words)) if values > 1)))

@@ -8,6 +8,7 @@ import pytest
 from sim.prepare import make_job
 from sim.simulate import simulate
 from sw.engine import Engine
+from sw.numerics import thermometer_levels
 from tests.sw.networks import random_cnn, random_images, random_mlp
 
 SHAPES = {
@@ -23,6 +24,11 @@ SHAPES = {
                                    Engine(8, 3, 16, 4, window_buffers=1)),
     "one window buffer, stride": (random_cnn(18, (9, 8, 2), 3, (8, 8), stride=(2, 1), kernel=(2, 3), padding=(0, 1)),
                                   Engine(4, 4, 8, 2, window_buffers=1)),
+    "thermometer": (random_cnn(20, (9, 10, 1), 1, (10, 12), pools=(2,), stride=(2, 1), padding=(1, 1),
+                               levels=thermometer_levels(5)), Engine(6, 3, 24, 1, popcount_stages=2)),
+    "colours in thermometers": (random_cnn(21, (6, 7, 3), 2, (8, 6), padding=(1, 0),
+                                           levels=np.arange(512).reshape(256, 2) * 7 % 4),
+                                Engine(4, 4, 16, 2, window_buffers=1)),
     "vectors": (random_mlp(16, (130, 40, 33, 10)), Engine(24, 1, 16, 8, popcount_stages=2)),
 }
 

@@ -56,7 +56,10 @@ def compile_graph(graph: ir.Graph, engine: Engine, shared_store: bool = False, l
     levels = graph.inputs.levels
     if levels is None:
         return program
-    return replace(program, image=replace(program.image, levels=tuple(levels.tolist())))
+    table = levels.tolist()
+    return replace(program, image=replace(
+        program.image, levels=tuple(table if levels.ndim == 1 else map(tuple, table)),
+        code_width=graph.inputs.code_width))
 
 
 def _compile_chain(graph: ir.Graph, engine: Engine, least: Program | None) -> Program:

@@ -23,8 +23,9 @@ class Layer:
 
     ``source`` is where activations come from: ``"window"`` (n-bit image, windows formed on the fly), ``"flat"``
     (1-bit input vector) or ``"features"``. ``in_shape`` and ``out_shape`` are ``(H, W, C)``, the latter after the
-    pool; ``planes`` is the number of bits of an activation. Exactly one of ``thresholds`` and ``offsets`` is set,
-    each ``int32 (O,)``; ``offsets`` marks the last layer, whose results are scores.
+    pool; ``planes`` is the number of bits of an activation, ``code_width`` that of the image's channels which come in
+    one byte. Exactly one of ``thresholds`` and ``offsets`` is set, each ``int32 (O,)``; ``offsets`` marks the last
+    layer, whose results are scores.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Layer:
     binary_macs: int
     thresholds: NDArray[np.int32] | None = None
     offsets: NDArray[np.int32] | None = None
+    code_width: int = 1
 
     @property
     def is_head(self) -> bool:
@@ -138,6 +140,7 @@ def layer_of(graph: ir.Graph, conv: ir.Conv, after: ir.Threshold | ir.Scores | N
         out_shape=graph.shape((pool or after or conv).name), binary_macs=ir.binary_macs(graph, conv.name),
         thresholds=after.thresholds if isinstance(after, ir.Threshold) else None,
         offsets=after.offsets if isinstance(after, ir.Scores) else None,
+        code_width=source.code_width if first else 1,
     )
 
 

@@ -7,7 +7,10 @@ Bit 1 is +1 and bit 0 is -1; ``sign(0) = +1``. An n-bit unsigned ``u`` stands fo
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["argmax_lowest", "bipolar", "bits_to_signs", "black", "planes", "quantise_pixels", "sign", "signs_to_bits"]
+__all__ = [
+    "argmax_lowest", "bipolar", "bits_to_signs", "black", "planes", "quantise_pixels", "sign", "signs_to_bits",
+    "thermometer_levels", "thermometer_thresholds",
+]
 
 
 def sign(values: NDArray) -> NDArray[np.int8]:
@@ -31,11 +34,27 @@ def black(bits: int) -> int:
 
 
 def quantise_pixels(pixels: NDArray, bits: int, levels: ArrayLike | None = None) -> NDArray[np.uint8]:
-    """8-bit pixels to unsigned integers of ``bits`` (1 to 8) bits: their most significant ones, or what each of the
-    256 values is in ``levels``.
+    """8-bit pixels ``(..., C)`` to unsigned integers of ``bits`` (1 to 8) bits: their most significant ones, or what
+    each of the 256 values is in ``levels``. With levels ``(256, K)`` each becomes K: the result is ``(..., K * C)``,
+    the K of a channel side by side.
     """
     pixels = np.asarray(pixels, dtype=np.uint8)
-    return (pixels >> (8 - bits) if levels is None else np.asarray(levels)[pixels]).astype(np.uint8)
+    if levels is None:
+        return (pixels >> (8 - bits)).astype(np.uint8)
+    values = np.asarray(levels)[pixels].astype(np.uint8)
+    return values if values.ndim == pixels.ndim else values.reshape(*pixels.shape[:-1], -1)
+
+
+def thermometer_thresholds(count: int) -> NDArray[np.uint8]:
+    """The pixel values from which on each bit of a thermometer code of ``count`` bits is 1: ``256 k / (count + 1)``,
+    rounded up, for k from 1 on.
+    """
+    return np.array([-(-256 * k // (count + 1)) for k in range(1, count + 1)], np.uint8)
+
+
+def thermometer_levels(count: int) -> NDArray[np.uint8]:
+    """The thermometer code of each 8-bit pixel, ``(256, count)``: bit k tells whether the pixel reaches threshold k."""
+    return (np.arange(256)[:, None] >= thermometer_thresholds(count)).astype(np.uint8)
 
 
 def bipolar(unsigned: NDArray, bits: int) -> NDArray[np.int32]:

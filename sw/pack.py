@@ -75,8 +75,12 @@ def pack_thresholds(plan: LayerPlan) -> NDArray[np.int32]:
 def pack_image(image: NDArray[np.uint8], *, bits: int, flat: bool, levels: ArrayLike | None = None) -> bytes:
     """An 8-bit image ``(H, W, C)`` as the bytes of the input stream; ``levels`` are those of ``ir.Input``.
 
-    For an n-bit first convolution one byte a channel value (its n bits, in the byte's low bits), row by row, channels
-    innermost; for a 1-bit vector eight values a byte, the first in the lowest bit.
+    For an n-bit first convolution one byte a channel value (its n bits, in the byte's low bits; the first of several
+    integers lowest), row by row, channels innermost; for a 1-bit vector eight values a byte, the first in the lowest
+    bit.
     """
-    values = quantise_pixels(image, bits, levels).reshape(-1)
-    return np.packbits(values, bitorder="little").tobytes() if flat else values.tobytes()
+    values = quantise_pixels(image, bits, levels)
+    if flat:
+        return np.packbits(values.reshape(-1), bitorder="little").tobytes()
+    codes = values.reshape(np.asarray(image).size, -1)
+    return (codes << (bits * np.arange(codes.shape[1]))).sum(axis=1).astype(np.uint8).tobytes()

@@ -36,7 +36,8 @@ SCHEMA = 3
 class ImageInput:
     """What the input unit must do: the image's shape and bits and, unless ``flat``, the first layer's windows.
 
-    ``levels`` are those of ``ir.Input``; whoever sends images applies them.
+    ``levels`` are those of ``ir.Input``; whoever sends images applies them. Each channel of a pixel becomes
+    ``code_width`` integers of ``bits`` bits.
     """
 
     shape: tuple[int, int, int]
@@ -47,17 +48,23 @@ class ImageInput:
     padding: int
     pool: int
     out_shape: tuple[int, int]
-    levels: tuple[int, ...] | None = None
+    levels: tuple[int, ...] | tuple[tuple[int, ...], ...] | None = None
+    code_width: int = 1
 
     @property
     def size(self) -> int:
-        """Values of a frame."""
-        return self.shape[0] * self.shape[1] * self.shape[2]
+        """Integers of a frame."""
+        return self.shape[0] * self.shape[1] * self.shape[2] * self.code_width
+
+    @property
+    def pixel_bits(self) -> int:
+        """Bits of a pixel, all its channels."""
+        return self.shape[2] * self.code_width * self.bits
 
     @property
     def beats(self) -> int:
         """Bytes of a frame on the input stream."""
-        return -(-self.size // 8) if self.flat else self.size
+        return -(-self.size // 8) if self.flat else self.size // self.code_width
 
     def pack(self, image: NDArray[np.uint8]) -> bytes:
         """The bytes of one 8-bit image ``(H, W, C)``."""
@@ -139,8 +146,7 @@ class Program:
             buffer = 1 << (max(2, words) - 1).bit_length()
             pixels = MemoryUse("input", "block", engine.lanes, 2 * buffer, 1, 2 * image.size)
         else:
-            width = image.shape[2] * image.bits
-            pixels = MemoryUse("input", "block", width, max(2, image.shape[0] * image.shape[1]), 1,
+            pixels = MemoryUse("input", "block", image.pixel_bits, max(2, image.shape[0] * image.shape[1]), 1,
                                image.size * image.bits)
         own = self._word_memories() if self.words is not None else (
             MemoryUse("weights", "block", weight_bits, len(self.weights), 1, weight_bits * len(self.weights)),
@@ -266,10 +272,14 @@ def load_program(folder: Path | str) -> Program:
         raise ArtifactError(f"program {folder}: lacks or misnames {error}; {remedy}") from error
 
 
+def _tuples(value: Any) -> Any:
+    """JSON's lists, however deep, as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
 def _program(header: dict[str, Any], weights: NDArray[np.uint8], thresholds: NDArray[np.int32],
              store: NDArray[np.uint64] | None) -> Program:
-    image: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in header["image"].items()}
+    image: dict[str, Any] = {name: _tuples(value) for name, value in header["image"].items()}
     engine = Engine(**header["engine"])
     unit = header["words"]
     if unit is not None:

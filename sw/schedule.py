@@ -318,7 +318,7 @@ def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
     head, first = plans[-1], plans[0]
     flat = first.layer.source == "flat"
     shape = layers[0].in_shape
-    beats = ceil_div(shape[2], 8) if flat else shape[0] * shape[1] * shape[2]
+    beats = ceil_div(shape[2], 8) if flat else shape[0] * shape[1] * shape[2] // layers[0].code_width
     timing = FrameTiming(
         beats=beats, result_bytes=2 * layers[-1].out_shape[2] + 1, input_buffers=2 if flat else 1, result_buffers=2,
         reset_to_check=SEQUENCER_WORDS + 1, body=body, head=begin + issues[-1].last, recover=_recover(head),

@@ -26,7 +26,8 @@ def _properties(program: Program) -> Mapping[str, object]:
     engine, image, unit = program.engine, program.image, program.words
     found: dict[str, object] = {
         "array": f"{engine}, {engine.drain} drained a cycle",
-        "image": image.shape, "bits of a pixel": image.bits, "packed 1-bit input": image.flat,
+        "image": image.shape, "bits of a pixel": image.bits, "integers of a pixel": image.code_width,
+        "packed 1-bit input": image.flat,
         "kernel of the first layer": image.kernel, "its stride": image.stride, "its padding": image.padding,
         "its pool": image.pool, "its results": image.out_shape,
         "layers": len(program.layer_shapes), "classes": program.classes,

@@ -45,8 +45,7 @@ class NaiveArray(wiring.Component):
                 count = Signal(range(self.lanes + 1), name=f"count_{row}_{column}")
                 sum_ = self.sums[row][column]
                 doubled = Cat(0, sum_)[:self.sum_width].as_signed()
-                before = Mux(control.first[column], 0, Mux(control.double, doubled, sum_))
-                m.d.sync += count.eq(matches)
-                with m.If(control.enable[column]):
-                    m.d.sync += sum_.eq(before + count - self.lanes // 2)
+                before = Mux(self.done, 0, Mux(control.double, doubled, sum_))
+                added = Mux(control.enable[column], count - self.lanes // 2, 0)
+                m.d.sync += [count.eq(matches), sum_.eq(before + added)]
         return m

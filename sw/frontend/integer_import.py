@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sw import ir
 from sw.errors import CompileError, UnsupportedLayerError
+from sw.frontend.inputs import INPUTS, InputModule, input_node
 from sw.nn.activations import (
     ASD,
     InstaThreshold,
@@ -27,7 +28,6 @@ from sw.nn.blocks import ChannelShuffle, DoublingUnit, PairUnit, PlainUnit, Resi
 from sw.nn.conv_norm import ConvNorm
 from sw.nn.fixed import AffineConstants, FixedPoint, fixed_point
 from sw.nn.head import BinaryHead, Head, MultiBitHead, PooledHead
-from sw.nn.layers import PixelInput
 from sw.nn.nonlinear import (
     SLOPE_SHIFT,
     Hardtanh,
@@ -134,8 +134,8 @@ def _sequential(builder: Builder, path: str, module: nn.Sequential, source: str)
     return source
 
 
-def _input(builder: Builder, path: str, module: PixelInput, source: str) -> str:
-    return builder.add(ir.Input(path, builder.input_shape, module.bits))
+def _input(builder: Builder, path: str, module: InputModule, source: str) -> str:
+    return builder.add(input_node(path, builder.input_shape, module))
 
 
 def _conv_norm(builder: Builder, path: str, module: ConvNorm, source: str, input_scale: Tensor | None = None) -> str:
@@ -321,7 +321,7 @@ def _nothing(builder: Builder, path: str, module: nn.Module, source: str) -> str
 HANDLERS: Mapping[type[nn.Module], Callable[[Builder, str, Any, str], str]] = {
     nn.Sequential: _sequential,
     nn.Identity: _nothing,
-    PixelInput: _input,
+    **dict.fromkeys(INPUTS, _input),
     ConvNorm: _conv_norm,
     PlainActivation: _sign,
     NormalisedSign: _sign,

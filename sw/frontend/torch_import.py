@@ -17,8 +17,9 @@ from torch import nn
 
 from sw import ir
 from sw.errors import CompileError, ExportError, UnsupportedLayerError
+from sw.frontend.inputs import INPUTS, InputModule, input_node
 from sw.frontend.integer_import import import_integers
-from sw.nn import BinaryConv2d, BinaryLinear, PixelInput, ScoreHead, SignActivation
+from sw.nn import BinaryConv2d, BinaryLinear, ScoreHead, SignActivation
 from sw.nn.fixed import FixedModule
 
 __all__ = ["HANDLERS", "State", "import_module"]
@@ -60,9 +61,9 @@ def import_module(module: nn.Module, input_shape: ir.Shape, name: str) -> ir.Gra
     state = State(input_shape)
     reasons = []
     modules = list(_leaves(module))
-    if not modules or not isinstance(modules[0][1], PixelInput):
-        reasons.append(f"{modules[0][0] if modules else name}: the first module must be a PixelInput, which "
-                       f"says how many bits of a pixel count")
+    if not modules or not isinstance(modules[0][1], INPUTS):
+        reasons.append(f"{modules[0][0] if modules else name}: the first module must be a PixelInput or a "
+                       f"ThermometerInput, which says what of a pixel counts")
         state.nodes.append(ir.Input("input", input_shape, 8))  # so that the others can be looked at
     for path, leaf in modules:
         try:
@@ -102,10 +103,10 @@ def _numbers(tensor: torch.Tensor) -> NDArray[Any]:
     return tensor.detach().cpu().numpy()
 
 
-def _input(state: State, name: str, module: PixelInput) -> ir.Node:
+def _input(state: State, name: str, module: InputModule) -> ir.Node:
     if state.nodes:
-        raise CompileError(f"{name}: a PixelInput behind {state.source}; only the first module can be one")
-    return ir.Input(name, state.input_shape, module.bits)
+        raise CompileError(f"{name}: a {type(module).__name__} behind {state.source}; only the first module can be one")
+    return input_node(name, state.input_shape, module)
 
 
 def _conv(state: State, name: str, module: BinaryConv2d) -> ir.Node:
@@ -184,7 +185,7 @@ def _nothing(state: State, name: str, module: nn.Module) -> None:
 
 #: How each type of module, exactly that one, becomes a node.
 HANDLERS: Mapping[type[nn.Module], Callable[[State, str, Any], ir.Node | None]] = {
-    PixelInput: _input,
+    **dict.fromkeys(INPUTS, _input),
     BinaryConv2d: _conv,
     BinaryLinear: _linear,
     nn.BatchNorm1d: _batch_norm,

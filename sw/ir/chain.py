@@ -19,7 +19,9 @@ class Input(Node):
     """Images ``(H, W, C)``; pixels ``u`` of ``bits`` bits enter as odd integers ``2u - (2**bits - 1)``.
 
     ``u`` is an 8-bit pixel's highest bits, or ``levels[pixel]``: ``uint8 (256,)``, for networks whose training took
-    pixels otherwise.
+    pixels otherwise. With levels ``(256, K)`` a pixel is K such integers, and the map has ``K * C`` channels, those of
+    a pixel's channel side by side: a thermometer code has ``bits=1``. All that a channel of a pixel becomes has at most
+    8 bits.
     """
 
     shape: Shape
@@ -33,14 +35,23 @@ class Input(Node):
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
         self._integer("bits", 1, 8)
         if self.levels is not None:
-            self._array("levels", np.uint8, 1)
-            if len(self.levels) != 256 or self.levels.max() >= 1 << self.bits:
+            self._array("levels", np.uint8, np.ndim(self.levels) if np.ndim(self.levels) == 2 else 1)
+            if len(self.levels) != 256 or self.levels.max(initial=0) >= 1 << self.bits:
                 raise CompileError(f"{self.name}: levels must be 256 integers from 0 to {(1 << self.bits) - 1}, not "
-                                   f"{len(self.levels)} up to {self.levels.max()}")
+                                   f"{len(self.levels)} up to {self.levels.max(initial=0)}")
+            if not 1 <= self.code_width * self.bits <= 8:
+                raise CompileError(f"{self.name}: a pixel must become at most 8 bits, not {self.code_width} integers "
+                                   f"of {self.bits}; use fewer levels a pixel")
+
+    @property
+    def code_width(self) -> int:
+        """Integers that a channel of a pixel becomes."""
+        return 1 if self.levels is None or self.levels.ndim == 1 else int(self.levels.shape[1])
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        """The image's."""
-        return self.shape
+        """The image's, with as many channels as its pixels become integers."""
+        height, width, channels = self.shape
+        return height, width, channels * self.code_width
 
     def output_range(self, ranges: Sequence[Range], shapes: Sequence[Shape]) -> Range:
         """The pixels'."""

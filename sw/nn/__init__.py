@@ -9,6 +9,7 @@ from sw.nn.layers import (
     PixelInput,
     ScoreHead,
     SignActivation,
+    ThermometerInput,
     score_scale,
     set_epoch,
     set_real_weights,
@@ -28,6 +29,6 @@ from sw.nn.weights import (
 __all__ = [
     "EDE", "STE", "WEIGHT_BINARIZERS", "WSD", "ApproxSign", "BinaryConv2d", "BinaryLinear", "ClippedSTE",
     "EDESchedule", "Estimator", "LibraPB", "LongTail", "MeanScale", "MultiBit", "MultiBitConv2d", "PixelInput",
-    "PlainSign", "ReCU", "ScoreHead", "SignActivation", "TrainableScale", "WeightBinarizer", "round_straight_through",
-    "score_scale", "set_epoch", "set_real_weights", "sign",
+    "PlainSign", "ReCU", "ScoreHead", "SignActivation", "ThermometerInput", "TrainableScale", "WeightBinarizer",
+    "round_straight_through", "score_scale", "set_epoch", "set_real_weights", "sign",
 ]

@@ -15,10 +15,11 @@ from sw.nn.estimators import ApproxSign, Estimator
 from sw.nn.functional import round_straight_through, sign
 from sw.nn.multi_bit import MultiBit
 from sw.nn.weights import PlainSign, WeightBinarizer
+from sw.numerics import thermometer_thresholds
 
 __all__ = [
-    "BinaryConv2d", "BinaryLinear", "MultiBitConv2d", "PixelInput", "ScoreHead", "SignActivation", "initial_weight",
-    "score_scale", "set_epoch", "set_real_weights",
+    "BinaryConv2d", "BinaryLinear", "MultiBitConv2d", "PixelInput", "ScoreHead", "SignActivation", "ThermometerInput",
+    "initial_weight", "score_scale", "set_epoch", "set_real_weights",
 ]
 
 _APPROX_SIGN = ApproxSign()
@@ -45,6 +46,37 @@ class PixelInput(nn.Module):
     def extra_repr(self) -> str:
         """For ``print(model)``."""
         return f"bits={self.bits}"
+
+
+class ThermometerInput(nn.Module):
+    """Images ``uint8 (N, C, H, W)`` to thermometer codes of ``count`` bits, ``(N, count * C, H, W)`` of -1 / +1.
+
+    Those of a channel are side by side; bit k is +1 where the pixel reaches
+    ``sw.numerics.thermometer_thresholds(count)[k]``. A black pixel's are all -1. The first convolution is then binary
+    like any other (Zhang et al., "FracBNN", FPGA 2021).
+
+    Raises ``ValueError`` unless ``count`` is 1 to 8, and ``TypeError`` for images of another dtype.
+    """
+
+    thresholds: Tensor
+
+    def __init__(self, count: int):
+        if count not in range(1, 9):
+            raise ValueError(f"ThermometerInput count must be from 1 to 8, not {count!r}")
+        super().__init__()
+        self.count = count
+        self.register_buffer("thresholds", torch.from_numpy(thermometer_thresholds(count)), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        if images.dtype != torch.uint8:
+            raise TypeError(f"ThermometerInput takes uint8 images, not {images.dtype}")
+        reached = images[:, :, None] >= self.thresholds[:, None, None]
+        return reached.flatten(1, 2).float().mul_(2).sub_(1)
+
+    def extra_repr(self) -> str:
+        """For ``print(model)``."""
+        return f"count={self.count}"
 
 
 class BinaryConv2d(nn.Module):

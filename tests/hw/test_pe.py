@@ -23,13 +23,12 @@ def beats_of(choose, lanes, sum_width, count):
         if choose.random() < 0.3:
             activation = weight if choose.random() < 0.5 else weight ^ (1 << lanes) - 1
         enable, first, double = (choose.random() < share for share in (0.8, 0.2, 0.3))
+        added = half_dot_product(weight, activation, lanes) if enable else 0
         first = first or index == 0
-        enable = enable or index == 0
-        base = 0 if first else 2 * total if double else total
-        after = base + half_dot_product(weight, activation, lanes)
-        if enable and not -(1 << sum_width - 1) <= after < 1 << sum_width - 1:
-            first, after = True, half_dot_product(weight, activation, lanes)
-        total = after if enable else total
+        after = added + (0 if first else 2 * total if double else total)
+        if not -(1 << sum_width - 1) <= after < 1 << sum_width - 1:
+            first, after = True, added
+        total = after
         beats.append((weight, activation, enable, first, double, total))
     return beats
 
@@ -45,12 +44,13 @@ def test_sums(lanes, sum_width, stages, seed):
 
     async def testbench(ctx):
         for cycle in range(len(beats) + latency):
-            weight, activation, *_ = beats[min(cycle, len(beats) - 1)]
-            ctx.set(dut.weight, weight)
-            ctx.set(dut.activation, activation)
+            if cycle < len(beats):
+                ctx.set(dut.weight, beats[cycle][0])
+                ctx.set(dut.activation, beats[cycle][1])
+            if 0 <= cycle - latency + 1 < len(beats):
+                ctx.set(dut.enable, beats[cycle - latency + 1][2])
             if cycle >= latency:
-                _, _, enable, first, double, total = beats[cycle - latency]
-                ctx.set(dut.enable, enable)
+                _, _, _, first, double, total = beats[cycle - latency]
                 ctx.set(dut.first, first)
                 ctx.set(dut.double, double)
             await ctx.tick()

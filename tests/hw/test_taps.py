@@ -64,7 +64,7 @@ def beats_of(f, columns):
 
 def beats_of_pass(f, columns, row, group_x, group_c, dy, dx):
     stride, pool = f["stride"] + 1, f["pool"] + 1
-    words, seen = f["words"] + 1, 0
+    words = f["words"] + 1
     for plane in range(f["planes"] + 1):
         for ky in range(f["kernel_h"] + 1):
             for kx in range(f["kernel_w"] + 1):
@@ -84,10 +84,8 @@ def beats_of_pass(f, columns, row, group_x, group_c, dy, dx):
                         "image": f["image"], "address": address % (1 << ADDRESS_WIDTH), "phase": phase,
                         "stride": int(stride == 2), "pitch": words + f["skip"], "weights": weights, "group_first": 0,
                         "plane_last": int(word == words - 1), "word": word, "dy": dy, "dx": dx,
-                        "enable": enable, "first": enable & ~seen, "double": int(plane > 0 and word == 0),
-                        "last": 0, "final": 0,
+                        "enable": enable, "double": int(plane > 0 and word == 0), "last": 0, "final": 0,
                     }
-                    seen |= enable
 
 
 #: Outputs that only one of the feature memory and the input unit takes.
@@ -114,7 +112,7 @@ def test_beats(name, waits, skip):
         names = {"image", "weights", "group_first"} | (OF_FEATURES | OF_IMAGE) - ignored
         # Signals of no bits are 0.
         ports = {port: ctx.get(getattr(taps, port)) if len(getattr(taps, port)) else 0 for port in names}
-        return ports, {field: control[field] for field in ("enable", "first", "double", "last", "final")}
+        return ports, {field: control[field] for field in ("enable", "double", "last", "final")}
 
     async def testbench(ctx):
         for layer in layers:

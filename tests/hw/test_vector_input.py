@@ -53,6 +53,9 @@ async def read(ctx, dut):
             assert len(set(columns)) == 1
             found.append(columns[0])
         await ctx.tick()
+    ctx.set(dut.selected, 0)
+    assert not any(ctx.get(dut.activations[column]) for column in range(dut.columns))
+    ctx.set(dut.selected, 1)
     return found
 
 

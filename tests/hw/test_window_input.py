@@ -28,6 +28,7 @@ class Shape:
     passes: int = 1
     buffers: int = 2
     large_image: bool = False
+    code_width: int = 1
 
     @property
     def out(self):
@@ -36,7 +37,7 @@ class Shape:
 
     @property
     def words(self):
-        return -(-self.kernel**2 * self.image[2] // self.lanes)
+        return -(-self.kernel**2 * self.image[2] * self.code_width // self.lanes)
 
     def fetch(self, column):
         """Pixels that are fetched for the group whose first pooled column is ``column``."""
@@ -55,7 +56,7 @@ class Shape:
         return WindowInput(
             height=height, width=width, channels=channels, bits=self.bits, kernel=self.kernel, stride=self.stride,
             padding=self.padding, pool=self.pool, out_height=self.out[0], out_width=self.out[1],
-            columns=self.columns, lanes=self.lanes, buffers=self.buffers,
+            columns=self.columns, lanes=self.lanes, code_width=self.code_width, buffers=self.buffers,
             large_image=self.large_image)
 
     def window(self, image, row, first, column, dy, dx, plane, word):
@@ -63,7 +64,8 @@ class Shape:
         padded = np.pad(image, [(self.padding, self.padding)] * 2 + [(0, 0)])
         top = (row * self.pool + dy) * self.stride
         left = (first * self.pool + dx * self.columns + column) * self.stride
-        values = padded[top:top + self.kernel, left:left + self.kernel].reshape(-1).tolist()
+        codes = padded[top:top + self.kernel, left:left + self.kernel].reshape(-1).tolist()
+        values = [code >> self.bits * index for code in codes for index in range(self.code_width)]
         bits = [value >> (self.bits - 1 - plane) & 1 for value in values]
         return sum(bit << lane for lane, bit in enumerate(bits[word * self.lanes:(word + 1) * self.lanes]))
 
@@ -84,13 +86,15 @@ SHAPES = {
     "colours, black border": Shape((6, 8, 3), 8, 3, 3, 16, padding=1, passes=2),
     "colours, wide border": Shape((4, 5, 3), 2, 3, 4, 16, padding=2, pool=2),
     "colours, five columns": Shape((5, 11, 3), 3, 3, 5, 32, padding=1, stride=2),
+    "thermometer": Shape((7, 9, 1), 1, 3, 3, 48, padding=1, stride=2, code_width=5, passes=2),
+    "codes of two bits, colours": Shape((5, 6, 3), 2, 2, 2, 10, pool=2, code_width=3),
     "border on one group": Shape((4, 4, 2), 2, 3, 7, 20, padding=1),
 }
 BUFFERS = pytest.mark.parametrize("buffers", [2, 1])
 
 
 def image_of(shape, seed):
-    return np.random.default_rng(seed).integers(0, 1 << shape.bits, shape.image, dtype=int)
+    return np.random.default_rng(seed).integers(0, 1 << shape.bits * shape.code_width, shape.image, dtype=int)
 
 
 async def send(ctx, dut, values, *, user=0):
@@ -199,6 +203,10 @@ def test_images(name, buffers):
             assert ctx.get(dut.available)
             assert not ctx.get(dut.i.tready)
             await compute(ctx, dut, shape, image, choose)
+            ctx.set(dut.selected, 0)
+            await ctx.tick()
+            assert not any(ctx.get(dut.activations[column]) for column in range(shape.columns))
+            ctx.set(dut.selected, 1)
 
     simulate(dut, testbench)
 

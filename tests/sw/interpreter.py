@@ -31,7 +31,8 @@ class Interpreter:
 
     def _levels(self, image):
         unit = self.program.image
-        return image.astype(int) >> (8 - unit.bits) if unit.levels is None else np.array(unit.levels)[image]
+        levels = image.astype(int) >> (8 - unit.bits) if unit.levels is None else np.array(unit.levels)[image]
+        return levels.reshape(*image.shape[:2], -1)
 
     def _layer(self, f):
         engine, scores = self.engine, []

@@ -29,7 +29,7 @@ def random_cnn(seed, shape=(8, 8, 1), bits=8, channels=(4, 4), pools=(), classes
     kernels, strides, paddings = ([value] * len(channels) if isinstance(value, int) else list(value)
                                   for value in (kernel, stride, padding))
     nodes = [ir.Input("input", shape, bits, levels)]
-    depth = shape[2]
+    depth = nodes[0].output_shape()[2]
     for index, count in enumerate(channels):
         weights = _weights(random, count, kernels[index], kernels[index], depth)
         pad_value = black(bits) if index == 0 and paddings[index] else 0

@@ -98,8 +98,13 @@ def _at(source, y, x, c):
 
 
 def _pixel(node, source, y, x, c):
-    pixel = source[y][x][c]
-    level = pixel // 2 ** (8 - node.bits) if node.levels is None else int(node.levels[pixel])
+    if node.levels is None:
+        level = source[y][x][c] // 2 ** (8 - node.bits)
+    elif node.levels.ndim == 1:
+        level = int(node.levels[source[y][x][c]])
+    else:
+        channel, part = divmod(c, len(node.levels[0]))
+        level = int(node.levels[source[y][x][channel]][part])
     return 2 * level - (2**node.bits - 1)
 
 

@@ -59,8 +59,10 @@ def three_orders():
     (lambda: models.build("mlp", hidden=(9,), bits=8, image=(2, 3, 4), classes=4), (3, 4, 2)),
     (lambda: models.build("cnn", channels=(4, 5, 6), pools=(1, 3), bits=8, image=(1, 10, 11), classes=5), (10, 11, 1)),
     (lambda: models.build("cnn", channels=(3, 4), pools=(2,), bits=2, image=(3, 6, 5), classes=3), (6, 5, 3)),
+    (lambda: models.build("cnn", channels=(4, 6, 5), pools=(2,), thermometer=3, strides=(1,), unpadded=(2,),
+                          image=(2, 11, 13), classes=4), (11, 13, 2)),
     (three_orders, (13, 14, 2)),
-], ids=["mlp", "mlp of a map", "cnn", "cnn of colours", "all orders"])
+], ids=["mlp", "mlp of a map", "cnn", "cnn of colours", "thermometer", "all orders"])
 def test_equals_pytorch(build, shape):
     for seed in range(4):
         torch.manual_seed(seed)
@@ -144,17 +146,17 @@ REFUSED = {
         "3: AvgPool2d has no integer equivalent; use nn.MaxPool2d, or a Flatten",
         "5: Linear has no integer equivalent; use sw.nn.BinaryLinear and train again",
         "6: Softmax has no integer equivalent; leave it out; the class is the highest score without it",
-        ("7: GRU has no integer equivalent; use only PixelInput, BinaryConv2d, BinaryLinear, BatchNorm1d, BatchNorm2d, "
-         "SignActivation, MaxPool2d, Flatten, ScoreHead, Identity, Dropout, Dropout2d")]),
+        ("7: GRU has no integer equivalent; use only PixelInput, ThermometerInput, BinaryConv2d, BinaryLinear, "
+         "BatchNorm1d, BatchNorm2d, SignActivation, MaxPool2d, Flatten, ScoreHead, Identity, Dropout, Dropout2d")]),
     "no input": ((nn.Sequential(BinaryConv2d(1, 4, 3), nn.ReLU()), (6, 6, 1)), [
-        "0: the first module must be a PixelInput, which says how many bits of a pixel count",
+        "0: the first module must be a PixelInput or a ThermometerInput, which says what of a pixel counts",
         "1: ReLU has no integer equivalent; use sw.nn.SignActivation and train again"]),
     "empty": ((nn.Sequential(), (6, 6, 1)), [
-        "net: the first module must be a PixelInput, which says how many bits of a pixel count"]),
+        "net: the first module must be a PixelInput or a ThermometerInput, which says what of a pixel counts"]),
     "second input": (sandwich(PixelInput(8)), ["1: a PixelInput behind 0; only the first module can be one"]),
     "subclass": (sandwich(type("Mine", (SignActivation,), {})()), [
-        ("1: Mine has no integer equivalent; use only PixelInput, BinaryConv2d, BinaryLinear, BatchNorm1d, "
-         "BatchNorm2d, SignActivation, MaxPool2d, Flatten, ScoreHead, Identity, Dropout, Dropout2d")]),
+        ("1: Mine has no integer equivalent; use only PixelInput, ThermometerInput, BinaryConv2d, BinaryLinear, "
+         "BatchNorm1d, BatchNorm2d, SignActivation, MaxPool2d, Flatten, ScoreHead, Identity, Dropout, Dropout2d")]),
     "convolution of a vector": (sandwich(nn.Flatten(), BinaryConv2d(1, 4, 3)), [
         "2: a convolution behind a Flatten; put the Flatten behind the last convolution"]),
     "no flatten": (sandwich(BinaryLinear(6, 4), ScoreHead(4, 1.0)), [

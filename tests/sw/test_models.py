@@ -20,6 +20,7 @@ from sw.nn import (
     ReCU,
     ScoreHead,
     SignActivation,
+    ThermometerInput,
 )
 from sw.nn.blocks import DoublingUnit, PairUnit, PlainUnit, ResidualUnit
 from sw.nn.head import BinaryHead, MultiBitHead, PooledHead
@@ -91,6 +92,8 @@ def test_every_model_runs_and_learns(name):
      9 * 16 + 9 * 16 * 16 + 9 * 16 * 32 + 9 * 32 * 32 + 7 * 7 * 32 * 10, 96),
     ("cnn", {"channels": [4], "pools": [], "image": [3, 5, 6], "bits": 2, "classes": 3},
      3 * 4 * 9 + 5 * 6 * 4 * 3, 4),
+    ("cnn", {"channels": [4, 5], "pools": [2], "image": [3, 11, 12], "thermometer": 3, "strides": [1],
+             "unpadded": [2], "classes": 2}, 9 * 9 * 4 + 9 * 4 * 5 + 2 * 2 * 5 * 2, 9),
 ])
 def test_parameter_counts(name, options, binary, norms):
     model = models.build(name, **options)
@@ -110,6 +113,14 @@ def test_cnn_modules_in_order():
         SignActivation, nn.Flatten, BinaryLinear, ScoreHead]
     assert (model.conv1.pad_value, model.conv2.pad_value) == (-7, 0)
     assert model.conv1.padding == model.conv2.padding == 1
+
+
+def test_cnn_behind_a_thermometer():
+    model = models.build("cnn", channels=(8, 6), pools=(), thermometer=4, strides=(1,), unpadded=(2,))
+    assert isinstance(model.input, ThermometerInput) and model.input.count == 4
+    assert (model.conv1.in_channels, model.conv1.stride, model.conv1.padding, model.conv1.pad_value) == (4, 2, 1, -1)
+    assert (model.conv2.stride, model.conv2.padding, model.conv2.pad_value) == (1, 0, 0)
+    assert model.head.in_features == 6 * 12 * 12
 
 
 def test_mlp_modules_in_order():
@@ -218,9 +229,14 @@ def test_cnv_pads_images(image, padding):
     ("cnn", {"bits": 0}, "bits 1 to 8, not 0"),
     ("cnn", {"image": (1, 28)}, "image (1, 28)"),
     ("cnn", {"pools": (6,)},
-     "cnn: pools (6,) must name convolutions 1 to 5 and leave at least one pixel of 28 x 28"),
+     "cnn: pools (6,) must name convolutions 1 to 5"),
+    ("cnn", {"strides": (0,)}, "cnn: strides (0,) must name convolutions 1 to 5"),
+    ("cnn", {"unpadded": (1, 7)}, "cnn: unpadded (1, 7) must name convolutions 1 to 5"),
+    ("cnn", {"thermometer": 9}, "cnn: thermometer must be 0, for none, or 1 to 8 bits, not 9"),
+    ("cnn", {"image": (1, 8, 9), "unpadded": (1, 2, 3, 4)},
+     "unpadded (1, 2, 3, 4) and pools (2, 4, 5) leave no pixel of 8 x 9 behind convolution 3; list fewer"),
     ("cnn", {"pools": (0,)}, "cnn: pools (0,) must name convolutions 1 to 5"),
-    ("cnn", {"image": (1, 7, 28)}, "leave at least one pixel of 7 x 28"),
+    ("cnn", {"image": (1, 7, 28)}, "leave no pixel of 7 x 28 behind convolution 5; list fewer"),
     ("resnet20", {"method": "irnet"}, "resnet20: unknown method: 'irnet'; did you mean 'ir-net'? There are: ir-"),
     ("resnet20", {"weights": "libra"}, "resnet20: unknown weights: 'libra'; did you mean 'libra-pb'? There are"),
     ("resnet20", {"activations": "r-sign"}, "resnet20: unknown activations: 'r-sign'; did you mean 'rsign'?"),

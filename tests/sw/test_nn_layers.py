@@ -23,6 +23,7 @@ from sw.nn import (
     ReCU,
     ScoreHead,
     SignActivation,
+    ThermometerInput,
     TrainableScale,
     score_scale,
     set_epoch,
@@ -51,6 +52,26 @@ def test_pixel_input_gives_bipolar_integers(bits):
     unsigned = numerics.quantise_pixels(pixels.numpy().flatten(), bits)
     assert expected == numerics.bipolar(unsigned, bits).tolist()
     assert set(np.abs(expected) % 2) == {1}
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_thermometer_input_gives_the_code_of_each_channel(count):
+    pixels = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    result = ThermometerInput(count)(pixels)
+    assert result.dtype == torch.float32 and result.shape == (2, 3 * count, 4, 5)
+    codes = numerics.quantise_pixels(pixels.permute(0, 2, 3, 1).numpy(), 1, numerics.thermometer_levels(count))
+    assert torch.equal(result.permute(0, 2, 3, 1), torch.from_numpy(numerics.bipolar(codes, 1)).float())
+
+
+@pytest.mark.parametrize("count", [0, 9, 2.5])
+def test_thermometer_of_no_legal_width(count):
+    with pytest.raises(ValueError, match=f"^ThermometerInput count must be from 1 to 8, not {count}$"):
+        ThermometerInput(count)
+
+
+def test_thermometer_takes_bytes():
+    with pytest.raises(TypeError, match=r"^ThermometerInput takes uint8 images, not torch.float32$"):
+        ThermometerInput(2)(torch.zeros(1, 1, 2, 2))
 
 
 def test_one_bit_input_compares_with_half_of_the_range():

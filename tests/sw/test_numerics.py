@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from sw.numerics import argmax_lowest, bipolar, bits_to_signs, black, planes, quantise_pixels, sign, signs_to_bits
+from sw.numerics import (
+    argmax_lowest,
+    bipolar,
+    bits_to_signs,
+    black,
+    planes,
+    quantise_pixels,
+    sign,
+    signs_to_bits,
+    thermometer_levels,
+    thermometer_thresholds,
+)
 
 
 @pytest.mark.parametrize(("value", "wanted"), [(-2, -1), (-1, -1), (0, 1), (1, 1), (-0.0, 1), (-1e-30, -1)])
@@ -41,6 +52,25 @@ def test_pixels_keep_their_highest_bits(bits):
 def test_pixels_take_their_levels():
     levels = [pixel * 7 % 8 for pixel in range(256)]
     assert quantise_pixels(np.arange(256), 3, levels).tolist() == levels
+
+
+def test_pixels_become_several_integers_side_by_side():
+    levels = [[pixel % 4, pixel // 128] for pixel in range(256)]
+    pixels = np.array([[[3, 200]], [[130, 0]]])
+    assert quantise_pixels(pixels, 2, levels).tolist() == [[[3, 0, 0, 1]], [[2, 1, 0, 0]]]
+
+
+@pytest.mark.parametrize(("count", "thresholds"), [
+    (1, [128]), (2, [86, 171]), (3, [64, 128, 192]), (5, [43, 86, 128, 171, 214]),
+    (7, [32, 64, 96, 128, 160, 192, 224]),
+])
+def test_thermometer_cuts_the_range_into_equal_parts(count, thresholds):
+    assert thermometer_thresholds(count).tolist() == thresholds
+    levels = thermometer_levels(count)
+    assert levels.shape == (256, count) and levels.dtype == np.uint8
+    for pixel, code in enumerate(levels.tolist()):
+        reached = sum(pixel >= threshold for threshold in thresholds)
+        assert code == [1] * reached + [0] * (count - reached)
 
 
 def test_argmax_takes_the_lowest_index_of_a_tie():

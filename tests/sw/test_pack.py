@@ -143,3 +143,15 @@ def test_image(shape, bits, flat):
         assert data[-1] >> (len(values) - 1) % 8 + 1 == 0
     else:
         assert list(data) == values
+
+
+@pytest.mark.parametrize(("width", "bits"), [(5, 1), (2, 3), (1, 8)])
+def test_image_of_codes(width, bits):
+    random = np.random.default_rng(4)
+    image = random.integers(0, 256, (3, 2, 2), dtype=np.uint8)
+    levels = random.integers(0, 1 << bits, (256, width))
+    data = list(pack_image(image, bits=bits, flat=False, levels=levels))
+    assert len(data) == image.size
+    for byte, pixel in zip(data, image.reshape(-1), strict=True):
+        assert [byte >> bits * index & (1 << bits) - 1 for index in range(width)] == levels[pixel].tolist()
+        assert byte >> bits * width == 0

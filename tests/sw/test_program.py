@@ -12,6 +12,7 @@ from sw.compile import compile_graph
 from sw.engine import Engine
 from sw.errors import ArtifactError, CompileError, FitError, UnsupportedLayerError
 from sw.layers import chain_of_layers
+from sw.numerics import thermometer_levels
 from sw.program import load_program, save_program
 from sw.reference import run
 from sw.schedule import schedule_layers
@@ -29,6 +30,8 @@ NETWORKS = {
     "levels": (random_cnn(10, (5, 6, 1), 3, (4, 4), levels=np.arange(256) * 5 % 8), Engine(4, 1, 8)),
     "one of all": (random_cnn(6, (4, 3, 1), 1, (2, 1), kernel=(3, 1), padding=0, classes=1), Engine(1, 1, 2)),
     "a step of a channel and none": (random_cnn(5, (4, 4, 1), 2, (4, 5)), Engine(4, 1, 16, 2)),
+    "thermometer": (random_cnn(9, (7, 6, 2), 1, (5, 6), padding=(1, 0), levels=thermometer_levels(3)),
+                    Engine(3, 2, 8)),
     "vector": (random_mlp(7, ((2, 3, 7), 12, 20, 5)), Engine(6, 1, 8, 2)),
     "vector, more rows than channels": (random_mlp(5, (16, 5, 3)), Engine(8, 1, 32, 8)),
     "scores only": (random_mlp(8, (21, 3)), Engine(2, 3, 8)),
