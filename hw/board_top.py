@@ -182,7 +182,7 @@ class BoardTop(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.domains.sync = sync = ClockDomain()
+        m.domains.sync = sync = ClockDomain(async_reset=self.board.part.family.asynchronous_reset)
         m.submodules.clocking = clocking = self._clock
         m.submodules.serial = serial = SerialAccelerator(
             program=self.program, divisor=self._divisor,

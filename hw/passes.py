@@ -166,8 +166,10 @@ class PassSequencer(wiring.Component):
             x.eq(left + Mux(dx, self.columns, 0)),
             right.eq(x + ((self.columns - 1) << strided)),
             skip_y.eq(Mux(y < 0, -y, 0)),
-            skip_x.eq(Mux(right < 0, -right, 0)),
         ]
+        # Where there are more columns than the widest padding, one of them always has a pixel.
+        if self.columns < 1 << len(field["padding"]):
+            m.d.comb += skip_x.eq(Mux(right < 0, -right, 0))
         with m.If(~self.o.valid):
             m.d.sync += position_valid.eq(0)
         with m.If(take):

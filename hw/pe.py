@@ -82,7 +82,7 @@ class ProcessingElement(wiring.Component):
             delayed = Signal(name=f"match_{stage}", reset_less=True)
             m.d.sync += delayed.eq(match)
             match = delayed
-        half = Signal(range(-self.lanes // 2, self.lanes // 2 + 1))
+        half = Signal(range(-self.lanes // 2, self.lanes // 2 + 1), reset_less=True)
         matches = Cat(1, self._popcount.o) + Cat(match, Const(-self.lanes // 2, len(half)))
         m.d.sync += half.eq(Mux(self.enable, matches[1:1 + len(half)].as_signed(), 0))
 

@@ -51,6 +51,8 @@ class Family:
     ``ram_libraries`` and ``ram_maps`` are Yosys's files with the shapes of block RAMs and with the cells that they
     become, for ROMs whose contents can be replaced (``hw.rom_mapping``); none where that is not done.
 
+    With ``asynchronous_reset`` flip-flops are reset whatever the clock, from a register that it drives; else with it.
+
     The clock's estimate must be ``clock_margin`` times the clock, and ``note`` says what its reader has to know; empty
     if it is like any other.
     """
@@ -85,6 +87,7 @@ class Family:
     own_popcount_lanes: int = 1
     ram_libraries: tuple[str, ...] = ()
     ram_maps: tuple[str, ...] = ()
+    asynchronous_reset: bool = False
     clock_margin: float = 1.0
     note: str = ""
 

