@@ -98,7 +98,7 @@ def fitting_programs(graph, layers, part, shape, share, *, drain=None, window_bu
             if not lacking:
                 yield program, needs
             # One buffer saves registers, and nothing where an input has no windows.
-            if program.image.flat or not (every or lacking == ["logic_cells"]):
+            if program.windows is None or not (every or lacking == ["logic_cells"]):
                 break
 
 

@@ -30,16 +30,13 @@ def _scores(result, score_bytes):
 
 def check_cycles(records, timing):
     """Every result is offered in the very cycle that the schedule predicts, given when frames came and results went."""
-    starts, sent = [], []
-    beat = None
+    walk = timing.walk()
     for frame, record in enumerate(records):
-        starts.append(timing.start(frame, record.arrived, starts, beat))
-        beat = timing.last_beat(starts[-1], sent, frame)
-        predicted = timing.offered(beat, sent, frame)
+        predicted = walk.arrive(record.arrived)
         if record.offered != predicted:
             raise Mismatch(f"frame {frame}: its result was offered in cycle {record.offered}, the schedule says "
                            f"{predicted}")
-        sent.append(record.sent)
+        walk.leave(record.sent)
 
 
 def unpack_maps(program: Program, writes):
