@@ -11,7 +11,8 @@ from .memory_plan import MemoryPlan
 
 __all__ = [
     "CALIBRATION", "ERROR", "HELD_OUT_ERROR", "MemoryNeed", "Resources", "block_ram_count", "estimate", "exact_cells",
-    "least_logic_cells", "logic_terms", "memory_needs", "memory_plan", "multiplexed_bits", "ram_count", "window_cells",
+    "least_logic_cells", "logic_terms", "memory_needs", "memory_plan", "multiplexed_bits", "planned_needs", "ram_count",
+    "window_cells",
 ]
 
 CALIBRATION = load_calibration()
@@ -104,7 +105,7 @@ def memory_plan(program, part):
     each = ram_count(features.width, features.depth, LARGE_RAM_SHAPE)
     plan = MemoryPlan(large_banks=min(features.copies, part.large_rams // each))
     spare = part.large_rams - plan.large_banks * each
-    full = sum(need.block_rams for need in _needs(program, part, plan)) > part.block_rams
+    full = sum(need.block_rams for need in planned_needs(program, part, plan)) > part.block_rams
     if full and program.windows is not None and ram_count(image.width, image.depth, LARGE_RAM_SHAPE) <= spare:
         return replace(plan, large_image=True)
     return plan
@@ -114,10 +115,11 @@ def memory_needs(program, part):
     """Return the ``MemoryNeed`` of each of the program's memories on ``part``; of banks of features in both kinds of
     RAM, one of each.
     """
-    return _needs(program, part, memory_plan(program, part))
+    return planned_needs(program, part, memory_plan(program, part))
 
 
-def _needs(program, part, plan):
+def planned_needs(program, part, plan):
+    """As ``memory_needs``, with the memories where a ``MemoryPlan`` puts them."""
     needs = []
     for memory in program.memories:
         copies = _large_copies(memory, plan) if part.large_rams else 0

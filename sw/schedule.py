@@ -236,9 +236,9 @@ def _sent(plan: LayerPlan, ends: Sequence[int], link: MapLink) -> int:
                 written = ends[group * plan.groups_c + group_c] + delay + 1
                 if written < free:
                     raise FitError(
-                        f"{plan.layer.name}: its words of {link.columns} columns leave for the next array as "
-                        f"{link.columns * link.word_parts} beats, and are made faster; use a smaller drain than "
-                        f"{link.drain}, fewer columns, or another cut")
+                        f"{plan.layer.name}: {link.columns * link.word_parts} beats take the words of "
+                        f"{link.columns} columns to the next array, and more words are made before all have left; use "
+                        f"the same lanes for both arrays, a smaller drain or fewer columns, or another cut")
                 word += 1
                 free = written + columns * (link.word_parts if word < link.words else link.last_parts)
     return free

@@ -72,6 +72,11 @@ class PipelineTiming:
     stages: tuple[FrameTiming, ...]
 
     @property
+    def reset_to_check(self) -> int:
+        """That of the first engine."""
+        return self.stages[0].reset_to_check
+
+    @property
     def latency_cycles(self) -> int:
         """From a frame's last input transfer to its result's last byte, all engines idle."""
         return sum(stage.latency_cycles for stage in self.stages)
