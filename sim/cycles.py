@@ -40,7 +40,8 @@ def count_cycles(program, graph, images, *, folder=FOLDER):
 def main(arguments=None):
     """Run the command and return its exit code: 0, 1 if the simulation failed, 2 for bad input."""
     parser = argparse.ArgumentParser(prog="sim.cycles", description="Count a compiled network's cycles in simulation.")
-    parser.add_argument("program", type=Path, metavar="FOLDER", help="folder with a program, or with those of engines in a row")
+    parser.add_argument("program", type=Path, metavar="FOLDER",
+                        help="folder with a program, or with those of engines in a row")
     parser.add_argument("--network", metavar="NAME|FOLDER", required=True, help="the network that it was compiled from")
     parser.add_argument("--frames", type=int, default=8, metavar="N", help="test images, at least 3 (default: 8)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the counts as JSON there, not to the output")

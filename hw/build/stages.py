@@ -72,7 +72,7 @@ def publish(folder, out, names):
     """Move files from ``folder``, where they were made, to ``out``; logs are there already."""
     for name in names:
         if not name.startswith("logs/"):
-            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(folder / name, out / name)
 
 

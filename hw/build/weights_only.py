@@ -97,8 +97,8 @@ def _finished_report(out, board):
         raise OptionError(
             f"the build in {out} is for board {found}, not {board.name}; give --board {found}, or another --out")
     if "engines" in report:
-        raise OptionError(f"the build in {out} has {len(report['engines'])} engines in a row, and --weights-only is for "
-                          f"one; {REMEDY}")
+        raise OptionError(f"the build in {out} has {len(report['engines'])} engines in a row, and --weights-only is "
+                          f"for one; {REMEDY}")
     if not complete:
         raise OptionError(f"the build in {out} has a report without place and route; {REMEDY}")
     files = output_files(board.part.family)
