@@ -1,9 +1,9 @@
 """Engines in a row for a network on a board: where to cut the layers, and an array for each part of them.
 
 All cuts are tried. For each, the arrays are sought with which the slowest engine has the fewest beats a frame and all
-together stay below a number of logic cells, by a formula that needs no program; these are compiled, and the formula's
-limit is lowered until what they are estimated to need fits the part. Of all cuts the one with the fewest cycles a frame
-is taken.
+together stay below a number of logic cells, by a formula that needs no program. These are compiled, and sought again
+with the formula corrected by their exact cycles, and with less room as long as they are estimated to need more than the
+part has. Of all that fit, those with the fewest cycles a frame are taken.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sw.pipeline import compile_pipeline, pipeline_layers, stages_of
 from .calibration import load_calibration
 from .design import ONCE, design_resources
 from .estimate import block_ram_count
-from .shapes import KINDS, lacking_kinds, legal_shapes
+from .shapes import KINDS, lacking_kinds, layer_beats, legal_shapes
 
 __all__ = ["choose_pipeline"]
 
@@ -71,7 +71,7 @@ def choose_pipeline(graph, board, count):
 
 def _input_cycles(first, engine, image):
     """Cycles that a frame takes at the input, which a first engine cannot outrun: its transfers and, of an image that
-    is stored once, the fetches of its windows.
+    is stored once, the first layer, in which its windows are fetched.
     """
     if first.source == "features":
         return 0
@@ -79,7 +79,7 @@ def _input_cycles(first, engine, image):
     if first.source == "flat":
         return -(-size // 8)
     plan = plan_layer(first, engine)
-    return size + first.out_shape[0] * (plan.fetch(0) + (plan.groups_x - 1) * plan.fetch(1))
+    return size + max(layer_beats(plan), first.out_shape[0] * (plan.fetch(0) + (plan.groups_x - 1) * plan.fetch(1)))
 
 
 def _options(run, part, image):
@@ -106,41 +106,48 @@ def _options(run, part, image):
 
 
 def _fitting(graph, layers, cuts, options, part, share):
-    """(cycles, engines, cuts) of the fastest arrays for these cuts that fit, or ``None``."""
+    """((cycles, cells), engines, cuts) of the fastest arrays found for these cuts that fit, or ``None``."""
     cells, block_rams = BEGIN * share * part.logic_cells + ONCE * len(cuts), part.block_rams
-    seen = set()
-    while True:
-        chosen = _allocate(options, cells, block_rams)
-        if chosen is None:
-            return None
-        lacking = ["logic_cells"]
-        if chosen not in seen:
-            seen.add(chosen)
-            try:
-                pipeline = _compile(graph, layers, cuts, chosen)
-            except FitError:
-                pipeline = None
-            if pipeline is not None:
-                needs = design_resources(pipeline, part)
-                lacking = lacking_kinds(needs, part, share)
-                if not lacking:
-                    engines = tuple(program.engine for program in pipeline.programs)
-                    return (pipeline.schedule.cycles_per_frame, needs.logic_cells), engines, cuts
-                if "block_rams" in lacking:
-                    block_rams -= max(1, (needs.block_rams - part.block_rams) // 2)
+    # What an engine's cycles are more than the formula's; large arrays wait more often for their drain.
+    scales = [1.0] * len(options)
+    best, known = None, {}
+    while (chosen := _allocate(options, scales, cells, block_rams)) is not None:
+        if chosen in known:
+            if known[chosen]:
+                break  # and nothing new will come
+            cells *= STEP
+            continue
+        known[chosen] = False
+        try:
+            pipeline = _compile(graph, layers, cuts, [option.shape for option in chosen])
+        except FitError:
+            cells *= STEP
+            continue
+        cycles = [program.schedule.cycles_per_frame for program in pipeline.programs]
+        scales = [own / option.cycles for own, option in zip(cycles, chosen, strict=True)]
+        needs = design_resources(pipeline, part)
+        lacking = lacking_kinds(needs, part, share)
+        if not lacking:
+            known[chosen] = True
+            rank = pipeline.schedule.cycles_per_frame, needs.logic_cells
+            if best is None or rank < best[0]:
+                best = rank, tuple(program.engine for program in pipeline.programs), cuts
+        if "block_rams" in lacking:
+            block_rams -= max(1, (needs.block_rams - part.block_rams) // 2)
         if "logic_cells" in lacking:
             cells *= STEP
+    return best
 
 
-def _allocate(options, cells, block_rams):
-    """For each engine the shape of an option: those with which the slowest has the fewest cycles, of these those with
-    the fewest cells; ``None`` if there are none within the limits.
+def _allocate(options, scales, cells, block_rams):
+    """An option for each engine: those with which the slowest has the fewest cycles, of these those with the fewest
+    cells; ``None`` if there are none within the limits.
     """
-    limits = sorted({option.cycles for own in options for option in own})
+    limits = sorted({option.cycles * scale for own, scale in zip(options, scales, strict=True) for option in own})
     low, high, best = 0, len(limits), None
     while low < high:
         middle = (low + high) // 2
-        found = _cheapest(options, limits[middle], cells, block_rams)
+        found = _cheapest(options, scales, limits[middle], cells, block_rams)
         if found is None:
             low = middle + 1
         else:
@@ -148,20 +155,20 @@ def _allocate(options, cells, block_rams):
     return best
 
 
-def _cheapest(options, cycles, cells, block_rams):
-    """The shapes with the fewest cells in all, none of which takes more than ``cycles``; ``None`` if there are none."""
+def _cheapest(options, scales, cycles, cells, block_rams):
+    """The options with the fewest cells in all, none of which takes more than ``cycles``; ``None`` if there are none."""
     choices = []
-    for own in options:
+    for own, scale in zip(options, scales, strict=True):
         kept = []
-        for option in sorted((one for one in own if one.cycles <= cycles), key=lambda one: (one.cells, one.block_rams)):
+        within = [option for option in own if option.cycles * scale <= cycles]
+        for option in sorted(within, key=lambda one: (one.cells, one.block_rams)):
             if not kept or option.block_rams < kept[-1].block_rams:
                 kept.append(option)
         choices.append(kept)
     fitting = [
         chosen for chosen in product(*choices)
         if sum(one.cells for one in chosen) <= cells and sum(one.block_rams for one in chosen) <= block_rams]
-    best = min(fitting, key=lambda chosen: sum(one.cells for one in chosen), default=None)
-    return None if best is None else tuple(one.shape for one in best)
+    return min(fitting, key=lambda chosen: sum(one.cells for one in chosen), default=None)
 
 
 def _compile(graph, layers, cuts, shapes):
