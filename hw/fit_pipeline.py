@@ -156,7 +156,7 @@ def _allocate(options, scales, cells, block_rams):
 
 
 def _cheapest(options, scales, cycles, cells, block_rams):
-    """The options with the fewest cells in all, none of which takes more than ``cycles``; ``None`` if there are none."""
+    """The options with the fewest cells in all, none of which takes more than ``cycles``; ``None`` without any."""
     choices = []
     for own, scale in zip(options, scales, strict=True):
         kept = []

@@ -203,7 +203,7 @@ def balanced_cuts(layers: Sequence[Layer], engines: Sequence[Engine]) -> tuple[i
         """Of an engine's layers."""
         if (index, start, end) not in known:
             try:
-                known[index, start, end] = stage_cycles(layers, start, end, index, engines)
+                known[index, start, end] = _stage_cycles(layers, start, end, index, engines)
             except FitError as error:
                 known[index, start, end] = error
         found = known[index, start, end]
@@ -228,7 +228,7 @@ def balanced_cuts(layers: Sequence[Layer], engines: Sequence[Engine]) -> tuple[i
     return best[1]
 
 
-def stage_cycles(layers: Sequence[Layer], start: int, end: int, index: int, engines: Sequence[Engine]) -> int:
+def _stage_cycles(layers: Sequence[Layer], start: int, end: int, index: int, engines: Sequence[Engine]) -> int:
     """Cycles a frame of layers ``start`` to ``end`` on engine ``index`` of those in a row, by itself."""
     source = map_link(layers, start, engines[index - 1], engines[index]) if start else None
     target = map_link(layers, end, engines[index], engines[index + 1]) if end < len(layers) else None
