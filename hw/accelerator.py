@@ -180,7 +180,7 @@ class Accelerator(wiring.Component):
 
         # Activations. A map from another engine is read like one of the feature memory.
         fed = control.fields["first"] if program.source is not None else taps.image
-        self._connect_input_unit(m, image, taps, last=layer_issued & fed)
+        self._connect_input_unit(m, image, taps, fed, last=layer_issued & fed)
         if features is None:
             m.d.sync += array.activations.eq(image.activations)
         else:
@@ -289,8 +289,8 @@ class Accelerator(wiring.Component):
             columns=engine.columns, lanes=engine.lanes, buffers=engine.window_buffers,
             large_image=self._memories.large_image)
 
-    def _connect_input_unit(self, m, image, taps, last):
-        """``last`` says that a beat is the last to read the frame."""
+    def _connect_input_unit(self, m, image, taps, fed, last):
+        """``fed`` says that a beat reads the input, ``last`` that it is the last to read the frame."""
         if isinstance(image, VectorInput | MapInput):
             last_read = Signal()
             m.d.sync += last_read.eq(last)
@@ -298,6 +298,7 @@ class Accelerator(wiring.Component):
         if isinstance(image, VectorInput):
             m.d.comb += [image.address.eq(taps.word), taps.image_ready.eq(1)]
         elif isinstance(image, MapInput):
+            m.d.comb += image.select.eq(fed)
             m.d.comb += [
                 getattr(image, name).eq(getattr(taps, name)) for name in ("address", "phase", "stride", "pitch")]
         else:

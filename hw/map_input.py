@@ -37,6 +37,8 @@ class MapInput(wiring.Component):
         The engine starts on the oldest map.
     release : In(1)
         The engine has read that map for the last time.
+    select : In(1)
+        The read is one of these maps; if not, ``activations`` are 0.
     address, phase, stride, pitch : In
     activations : Out(ArrayLayout(lanes, columns))
     """
@@ -49,6 +51,7 @@ class MapInput(wiring.Component):
             "available": Out(1),
             "begin": In(1),
             "release": In(1),
+            "select": In(1, init=1),
             "address": In(range(max(2, link.depth))),
             "phase": In(range(max(2, link.to_columns))),
             "stride": In(1),
@@ -66,6 +69,7 @@ class MapInput(wiring.Component):
             strides=self.strides)
         m.d.comb += [
             permutation.read.eq(1),
+            permutation.bypass.eq(~self.select),
             permutation.address.eq(self.address),
             permutation.phase.eq(self.phase),
             permutation.stride.eq(self.stride),

@@ -34,6 +34,8 @@ async def check(ctx, dut, link, words, choose, strides):
     choose.shuffle(reads)
     due = {}
     for cycle in range(len(reads) + LATENCY):
+        selected = cycle >= len(reads) or choose.random() < 0.9
+        ctx.set(dut.select, selected)
         if cycle < len(reads):
             y, x, word, index = reads[cycle]
             ctx.set(dut.address, (y * link.to_groups + x // link.to_columns) * link.to_words + word)
@@ -41,6 +43,11 @@ async def check(ctx, dut, link, words, choose, strides):
             ctx.set(dut.stride, index)
             ctx.set(dut.pitch, link.to_words)
             due[cycle + LATENCY] = [(y, x + strides[index] * column, word) for column in range(link.to_columns)]
+            if not selected:
+                due[cycle + LATENCY] = None
+        if due.get(cycle, []) is None:
+            assert not any(ctx.get(dut.activations[column]) for column in range(link.to_columns))
+            due[cycle] = []
         for column, (y, x, word) in enumerate(due.get(cycle, [])):
             if x < link.shape[1]:
                 assert ctx.get(dut.activations[column]) == words[y][x][word], (y, x, word)
