@@ -1,4 +1,4 @@
-"""The accelerator: one engine that runs one program, AXI4-Stream in and out."""
+"""The accelerator: one engine that runs one program, AXI4-Stream in and out, or a map from or to another engine."""
 
 from amaranth import Const, Module, Signal
 from amaranth.lib import data, wiring
@@ -9,6 +9,9 @@ from hw.axi_stream import AxiStreamSignature
 from hw.bits_tail import BitsTail
 from hw.control import LayerControl
 from hw.features import FeatureMemory
+from hw.map_input import MapInput
+from hw.map_order import map_stream
+from hw.map_sender import MapSender
 from hw.memory_plan import MemoryPlan
 from hw.passes import PassSequencer
 from hw.receiver import FrameError
@@ -90,6 +93,10 @@ class Accelerator(wiring.Component):
         ``program.result_bytes`` transfers a frame (``hw.results``).
     error : Out(FrameError)
         A frame was dropped, for one cycle.
+    i : In(map_stream(program.source))
+        In place of ``s_axis`` and ``error`` where a program has a source.
+    o : Out(map_stream(program.target))
+        In place of ``m_axis`` where a program has a target.
     trace : Out(Trace)
     word_trace : Out(WordTrace)
         Of a network with words.
@@ -114,9 +121,10 @@ class Accelerator(wiring.Component):
         self._memories = MemoryPlan(large_banks=program.engine.columns) if memories is None else memories
         engine = program.engine
         super().__init__({
-            "s_axis": In(AxiStreamSignature(8, user_width=1)),
-            "m_axis": Out(AxiStreamSignature(8)),
-            "error": Out(FrameError),
+            **({"s_axis": In(AxiStreamSignature(8, user_width=1)), "error": Out(FrameError)} if program.source is None
+               else {"i": In(map_stream(program.source))}),
+            **({"m_axis": Out(AxiStreamSignature(8))} if program.target is None
+               else {"o": Out(map_stream(program.target))}),
             "trace": Out(Trace(columns=engine.columns, lanes=engine.lanes)),
             **self._word_members(program),
         })
@@ -132,8 +140,7 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         program, engine = self.program, self.program.engine
-        depth = program.feature_depth
-        address_width = (depth - 1).bit_length()
+        address_width = (program.feature_addresses - 1).bit_length()
 
         m.submodules.control = control = LayerControl(program=program.descriptors, format=program.form)
         m.submodules.tail = tail = (BitsTail if program.words is None else WordTail)(
@@ -142,15 +149,20 @@ class Accelerator(wiring.Component):
         m.submodules.passes = passes = PassSequencer(columns=engine.columns, fields=control.fields, **widths)
         m.submodules.taps = taps = TapSequencer(
             columns=engine.columns, fields=control.fields, **widths)
-        m.submodules.features = features = FeatureMemory(
-            columns=engine.columns, lanes=engine.lanes, depth=depth, pitch_width=len(taps.pitch),
-            strides=program.strides, large_banks=self._memories.large_banks if program.words is None else None)
+        features = None  # where no layer's result is another one's input
+        if program.feature_depth:
+            m.submodules.features = features = FeatureMemory(
+                columns=engine.columns, lanes=engine.lanes, depth=program.feature_depth, pitch_width=len(taps.pitch),
+                strides=program.strides, large_banks=self._memories.large_banks if program.words is None else None)
         m.submodules.array = array = Array(
             rows=engine.rows, columns=engine.columns, lanes=engine.lanes, sum_width=program.sum_width,
             stages=engine.popcount_stages, popcount=self._popcount)
-        m.submodules.results = results = ResultSender(
-            classes=program.classes, score_width=program.score_width, score_bytes=program.score_bytes)
-        m.submodules.image = image = self._input_unit()
+        if program.target is None:
+            m.submodules.results = results = ResultSender(
+                classes=program.classes, score_width=program.score_width, score_bytes=program.score_bytes)
+        else:
+            m.submodules.results = results = MapSender(program.target)
+        m.submodules.image = image = self._input_unit(len(taps.pitch))
 
         # Control. A layer of sums has no beats: the head works it off.
         layer_issued = taps.final
@@ -160,35 +172,21 @@ class Accelerator(wiring.Component):
             control.drained.eq(tail.done),
             control.fetched.eq(tail.fetched),
             control.frame_available.eq(image.available),
-            control.result_room.eq(results.room),
             passes.begin.eq(control.begin & ~pooled),
             image.begin.eq(control.begin_frame),
-            results.begin_frame.eq(control.begin_frame),
             tail.begin.eq(control.begin),
-            # Block RAM is written while it is read.
-            taps.write_next.eq(tail.write_next if program.words is None else 0),
         ]
         wiring.connect(m, passes.o, taps.i)
 
-        # Activations.
-        m.d.comb += [
-            features.address.eq(taps.address),
-            features.phase.eq(taps.phase),
-            features.stride.eq(taps.stride),
-            features.pitch.eq(taps.pitch),
-            features.write_next.eq(tail.write_next),
-            features.write_enable.eq(tail.write_enable),
-            features.write_address.eq(tail.write_address),
-            features.write_data.eq(tail.write_data),
-        ]
-        self._connect_input_unit(m, image, taps, layer_issued)
-        m.d.comb += [
-            # The next layer's fields may come right behind the last beat, two cycles before its activations.
-            image.selected.eq(self._delay(m, taps.image, self.FEED - 1, "image_selected")),
-            features.bypass.eq(taps.image),
-            features.bypass_data.eq(image.activations),
-        ]
-        m.d.sync += array.activations.eq(features.activations)
+        # Activations. A map from another engine is read like one of the feature memory.
+        fed = control.fields["first"] if program.source is not None else taps.image
+        self._connect_input_unit(m, image, taps, fed, last=layer_issued & fed)
+        if features is None:
+            m.d.sync += array.activations.eq(image.activations)
+        else:
+            self._connect_features(m, features, taps, tail, control.fields)
+            m.d.comb += [features.bypass.eq(fed), features.bypass_data.eq(image.activations)]
+            m.d.sync += array.activations.eq(features.activations)
 
         # Weights, and what the array does with them.
         m.d.comb += [
@@ -202,9 +200,6 @@ class Accelerator(wiring.Component):
             tail.sums.eq(array.sums),
             tail.load.eq(array.done),
             tail.final.eq(array.final),
-            results.score_valid.eq(tail.score_valid),
-            results.score.eq(tail.score),
-            self.error.eq(image.error),
             self.trace.valid.eq(tail.write_enable),
             self.trace.layer.eq(control.layer),
             self.trace.words.eq(tail.write_data),
@@ -221,9 +216,48 @@ class Accelerator(wiring.Component):
             if program.words.shared:
                 m.d.comb += [getattr(tail, name).eq(getattr(self, name)) for name in ("loaded", *load_members(program))]
 
-        self._register_input(m, image)
-        wiring.connect(m, results.o, wiring.flipped(self.m_axis))
+        if program.source is None:
+            self._register_input(m, image)
+            m.d.comb += self.error.eq(image.error)
+        else:
+            wiring.connect(m, wiring.flipped(self.i), image.i)
+        if program.target is None:
+            m.d.comb += [
+                control.result_room.eq(results.room),
+                results.begin_frame.eq(control.begin_frame),
+                results.score_valid.eq(tail.score_valid),
+                results.score.eq(tail.score),
+            ]
+            wiring.connect(m, results.o, wiring.flipped(self.m_axis))
+        else:
+            m.d.comb += [
+                # The map before has left, and the next engine has a buffer for another.
+                control.result_room.eq(~results.busy & self.o.ready),
+                results.write.eq(tail.write_enable & control.fields["leaves"]),
+                results.words.eq(tail.write_data),
+            ]
+            wiring.connect(m, results.o, wiring.flipped(self.o))
         return m
+
+    def _connect_features(self, m, features, taps, tail, fields):
+        """What leaves for another engine is not stored, and a map from one is read while words are written."""
+        program = self.program
+        write_next, write_enable = tail.write_next, tail.write_enable
+        if program.target is not None:
+            write_next, write_enable = write_next & ~fields["leaves"], write_enable & ~fields["leaves"]
+        m.d.comb += [
+            features.address.eq(taps.address),
+            features.phase.eq(taps.phase),
+            features.stride.eq(taps.stride),
+            features.pitch.eq(taps.pitch),
+            features.write_next.eq(write_next),
+            features.write_enable.eq(write_enable),
+            features.write_address.eq(tail.write_address),
+            features.write_data.eq(tail.write_data),
+        ]
+        if program.words is not None:
+            return  # block RAM is written while it is read
+        m.d.comb += taps.write_next.eq(write_next if program.source is None else write_next & ~fields["first"])
 
     def _register_input(self, m, image):
         """A skid buffer at the edge: what drives ``s_axis`` sees only registers."""
@@ -242,8 +276,10 @@ class Accelerator(wiring.Component):
             inner.ready.eq(image.i.tready),
         ]
 
-    def _input_unit(self):
+    def _input_unit(self, pitch_width):
         image, engine = self.program.image, self.program.engine
+        if image is None:
+            return MapInput(self.program.source, pitch_width=pitch_width, strides=self.program.strides)
         if image.flat:
             return VectorInput(size=image.size, columns=engine.columns, lanes=engine.lanes)
         height, width, channels = image.shape
@@ -253,11 +289,21 @@ class Accelerator(wiring.Component):
             out_height=image.out_shape[0], out_width=image.out_shape[1], columns=engine.columns,
             lanes=engine.lanes, buffers=engine.window_buffers, large_image=self._memories.large_image)
 
-    def _connect_input_unit(self, m, image, taps, layer_issued):
-        if isinstance(image, VectorInput):
+    def _connect_input_unit(self, m, image, taps, fed, last):
+        """``fed`` says that a beat reads the input, ``last`` that it is the last to read the frame."""
+        if isinstance(image, VectorInput | MapInput):
             last_read = Signal()
-            m.d.sync += last_read.eq(layer_issued & taps.image)
-            m.d.comb += [image.address.eq(taps.word), image.release.eq(last_read), taps.image_ready.eq(1)]
+            m.d.sync += last_read.eq(last)
+            m.d.comb += image.release.eq(last_read)
+        if not isinstance(image, MapInput):
+            # The next layer's fields may come right behind the last beat, two cycles before its activations.
+            m.d.comb += image.selected.eq(self._delay(m, fed, self.FEED - 1, "selected"))
+        if isinstance(image, VectorInput):
+            m.d.comb += [image.address.eq(taps.word), taps.image_ready.eq(1)]
+        elif isinstance(image, MapInput):
+            m.d.comb += image.select.eq(fed)
+            m.d.comb += [
+                getattr(image, name).eq(getattr(taps, name)) for name in ("address", "phase", "stride", "pitch")]
         else:
             m.d.comb += [
                 taps.image_ready.eq(image.ready),

@@ -10,12 +10,14 @@ from amaranth.lib.wiring import In, Out
 from hw.accelerator import Accelerator
 from hw.boards import Board
 from hw.clocking import ClockAndReset
-from hw.estimate import memory_plan
+from hw.design import memory_plans, programs_of
 from hw.flash import FlashLoader
 from hw.flash_image import STORE_OFFSET
 from hw.link import UartLink
+from hw.pipeline import PipelinedAccelerator
 from hw.receiver import FrameError
 from hw.word_tail import load_members
+from sw.pipeline import Pipeline
 from sw.program import Program
 from sw.word_unit import STORE_WIDTH
 
@@ -51,13 +53,13 @@ class SerialAccelerator(wiring.Component):
 
     Parameters
     ----------
-    program : Program
+    program : Program or Pipeline
     divisor : int
         Clock cycles of a bit on the line.
-    popcount : str
-        A key of ``hw.popcount.IMPLEMENTATIONS``.
-    memories : MemoryPlan, optional
-        As ``hw.accelerator.Accelerator``.
+    popcounts : sequence of str, optional
+        For each engine a key of ``hw.popcount.IMPLEMENTATIONS``; ``"portable"`` unless given.
+    memories : sequence of MemoryPlan, optional
+        For each engine, as ``hw.accelerator.Accelerator``.
     timeout_bits : int
         A request whose next byte is this late, in bits on the line, is given up.
     wake_cycles : int
@@ -79,10 +81,10 @@ class SerialAccelerator(wiring.Component):
         The store did not come whole; it and ``flash`` are there together.
     """
 
-    def __init__(self, *, program, divisor, popcount="portable", memories=None, timeout_bits=2000, wake_cycles=72):
+    def __init__(self, *, program, divisor, popcounts=None, memories=None, timeout_bits=2000, wake_cycles=72):
         self.program = program
         self.divisor = divisor
-        self.popcount = popcount
+        self.popcounts = popcounts
         self.memories = memories
         self.timeout_bits = timeout_bits
         self.wake_cycles = wake_cycles
@@ -92,7 +94,7 @@ class SerialAccelerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         program = self.program
-        m.submodules.accelerator = accelerator = Accelerator(program, self.popcount, self.memories)
+        m.submodules.accelerator = accelerator = self._accelerator()
         m.submodules.link = link = UartLink(
             payload_bytes=program.input_bytes, result_bytes=program.result_bytes, divisor=self.divisor,
             timeout=self.timeout_bits * self.divisor)
@@ -108,6 +110,11 @@ class SerialAccelerator(wiring.Component):
         if has_flash_store(program):
             self._load_store(m, accelerator, link)
         return m
+
+    def _accelerator(self):
+        if isinstance(self.program, Pipeline):
+            return PipelinedAccelerator(self.program, self.popcounts, self.memories)
+        return Accelerator(self.program, *(self.popcounts or ["portable"]), *(self.memories or [None]))
 
     def _load_store(self, m, accelerator, link):
         """Fill the accelerator's store from the flash."""
@@ -136,7 +143,7 @@ class BoardTop(wiring.Component):
 
     Parameters
     ----------
-    program : Program
+    program : Program or Pipeline
     board : Board
     clock_mhz : float, optional
         The accelerator's clock; the board's own unless given.
@@ -152,15 +159,15 @@ class BoardTop(wiring.Component):
     Raises
     ------
     TypeError
-        If ``program`` is not a Program or ``board`` not a Board.
+        If ``program`` is neither a Program nor a Pipeline, or ``board`` not a Board.
     ValueError
         If the PLL cannot make the frequency, or the serial line's speed cannot be made from it, or the program's
         store comes from a flash that the board does not have.
     """
 
     def __init__(self, program, board, *, clock_mhz=None):
-        if not isinstance(program, Program):
-            raise TypeError(f"BoardTop program must be a sw.program.Program, not {program!r}")
+        if not isinstance(program, Program | Pipeline):
+            raise TypeError(f"BoardTop program must be a sw.program.Program or a sw.pipeline.Pipeline, not {program!r}")
         if not isinstance(board, Board):
             raise TypeError(f"BoardTop board must be a hw.boards.Board, not {board!r}")
         self.program = program
@@ -186,8 +193,8 @@ class BoardTop(wiring.Component):
         m.submodules.clocking = clocking = self._clock
         m.submodules.serial = serial = SerialAccelerator(
             program=self.program, divisor=self._divisor,
-            popcount=self.board.part.family.popcount(self.program.engine.lanes),
-            memories=memory_plan(self.program, self.board.part),
+            popcounts=[self.board.part.family.popcount(program.engine.lanes) for program in programs_of(self.program)],
+            memories=memory_plans(self.program, self.board.part),
             timeout_bits=round(TIMEOUT_SECONDS * self.board.baud), wake_cycles=ceil(WAKE_US * self.clock_mhz))
         refused = serial.refused
         if has_flash_store(self.program):

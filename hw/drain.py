@@ -88,16 +88,18 @@ class Drain(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # Without a layer of scores it is a constant.
+        scores = self._fields["scores"] if len(self._fields["scores"]) else Const(0)
 
         # A pass is worked off in steps; a step is one cycle, or in the last layer one cycle a row.
         active = Signal()
         step = Signal(range(max(2, self.steps)))
         row = Signal(range(max(2, self.drain)))
-        row_last = ~self._fields["scores"] | (row == self.drain - 1)
+        row_last = ~scores | (row == self.drain - 1)
         step_last = step == self.steps - 1
         advance = active & row_last
         final = Signal()
-        with m.If(active & self._fields["scores"]):
+        with m.If(active & scores):
             m.d.sync += row.eq(Mux(row_last, 0, row + 1))
         with m.If(advance):
             m.d.sync += [step.eq(Mux(step_last, 0, step + 1)), active.eq(~step_last)]
@@ -129,11 +131,11 @@ class Drain(wiring.Component):
         wanted = ~group_last | (step <= self._fields["last_steps"])
         push, word_end = Signal(), Signal()
         m.d.comb += [
-            push.eq(advance & wanted & ~self._fields["scores"] & pool_last),
+            push.eq(advance & wanted & ~scores & pool_last),
             word_end.eq(group_last & (step == self._fields["last_steps"])),
         ]
         m.d.sync += [
-            self.score_valid.eq(active & wanted & self._fields["scores"]),
+            self.score_valid.eq(active & wanted & scores),
         ]
         with m.Switch(row):
             for offset in range(self.drain):

@@ -11,7 +11,8 @@ from .memory_plan import MemoryPlan
 
 __all__ = [
     "CALIBRATION", "ERROR", "HELD_OUT_ERROR", "MemoryNeed", "Resources", "block_ram_count", "estimate", "exact_cells",
-    "least_logic_cells", "logic_terms", "memory_needs", "memory_plan", "multiplexed_bits", "ram_count", "window_cells",
+    "least_logic_cells", "logic_terms", "memory_needs", "memory_plan", "multiplexed_bits", "planned_needs", "ram_count",
+    "window_cells",
 ]
 
 CALIBRATION = load_calibration()
@@ -96,14 +97,16 @@ def memory_plan(program, part):
     the image if there is one more and the block RAMs do not suffice.
     """
     uses = {memory.name: memory for memory in program.memories}
-    features, image = uses["features"], uses["input"]
+    features, image = uses.get("features"), uses.get("input")
+    if features is None:
+        return MemoryPlan(large_banks=0)
     if not part.large_rams or features.kind != "large":
         return MemoryPlan(large_banks=features.copies)
     each = ram_count(features.width, features.depth, LARGE_RAM_SHAPE)
     plan = MemoryPlan(large_banks=min(features.copies, part.large_rams // each))
     spare = part.large_rams - plan.large_banks * each
-    full = sum(need.block_rams for need in _needs(program, part, plan)) > part.block_rams
-    if full and not program.image.flat and ram_count(image.width, image.depth, LARGE_RAM_SHAPE) <= spare:
+    full = sum(need.block_rams for need in planned_needs(program, part, plan)) > part.block_rams
+    if full and program.windows is not None and ram_count(image.width, image.depth, LARGE_RAM_SHAPE) <= spare:
         return replace(plan, large_image=True)
     return plan
 
@@ -112,10 +115,11 @@ def memory_needs(program, part):
     """Return the ``MemoryNeed`` of each of the program's memories on ``part``; of banks of features in both kinds of
     RAM, one of each.
     """
-    return _needs(program, part, memory_plan(program, part))
+    return planned_needs(program, part, memory_plan(program, part))
 
 
-def _needs(program, part, plan):
+def planned_needs(program, part, plan):
+    """As ``memory_needs``, with the memories where a ``MemoryPlan`` puts them."""
     needs = []
     for memory in program.memories:
         copies = _large_copies(memory, plan) if part.large_rams else 0
@@ -169,8 +173,8 @@ def exact_cells(program, family):
 
 def window_cells(program, family):
     """Logic cells of the input unit's registers for the pixels of windows, exactly."""
-    image = program.image
-    if image.flat:
+    image = program.windows
+    if image is None:
         return 0
     rows, columns = window_patch(image.kernel, image.stride, image.pool, program.engine.columns)
     bits = rows * columns * image.pixel_bits
@@ -188,8 +192,9 @@ def logic_terms(program, part):
     """
     engine, words = program.engine, int(program.words is not None)
     return (
-        1, int(not program.image.flat), engine.synapses_per_cycle, engine.rows * engine.columns * program.sum_width,
-        engine.columns * engine.lanes, engine.columns * engine.drain * program.threshold_width, words,
+        1, int(program.windows is not None), engine.synapses_per_cycle,
+        engine.rows * engine.columns * program.sum_width, engine.columns * engine.lanes,
+        engine.columns * engine.drain * program.threshold_width, words,
         words * engine.columns, multiplexed_bits(program, part),
         sum((memory.depth - 1).bit_length() for memory in program.memories),
     )

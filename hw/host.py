@@ -17,7 +17,8 @@ from sw import zoo
 from sw.compile import compile_graph, interface_of
 from sw.errors import CompileError, DataError
 from sw.pack import pack_image
-from sw.program import load_program, save_program
+from sw.pipeline_file import load_design
+from sw.program import save_program
 from sw.reference import run
 
 __all__ = ["LinkError", "ProcessTransport", "SerialTransport", "classify", "main", "read_image"]
@@ -209,7 +210,7 @@ def _simulated(options, graph, folder):
     """The transport to the simulation of ``options.program``, or of one that is saved in ``folder``."""
     if options.program is None:
         save_program(compile_graph(graph, choose_engine(graph, find_board(options.board))), folder)
-    elif (found := load_program(options.program).network) != graph.name:
+    elif (found := load_design(options.program).network) != graph.name:
         raise CompileError(f"program {options.program} is for network {found}, not {graph.name}; give --network")
     print("simulating; a design's first simulation builds its model, which takes a minute or two", file=sys.stderr)
     where = Path(options.program or folder).resolve()

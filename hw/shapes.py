@@ -10,7 +10,9 @@ from sw.folding import drain_for, plan_layer
 
 from .estimate import block_ram_count, estimate
 
-__all__ = ["COLUMNS", "KINDS", "LANES", "ROWS", "Shape", "fitting_programs", "lacking_kinds", "legal_shapes"]
+__all__ = [
+    "COLUMNS", "KINDS", "LANES", "ROWS", "Shape", "fitting_programs", "lacking_kinds", "layer_beats", "legal_shapes",
+]
 
 #: Shapes that are tried where the user fixes none. A weight word is rows x lanes bits, so more rows or lanes than
 #: these take more block RAMs than any part here has.
@@ -62,13 +64,13 @@ def legal_shapes(layers, part, wanted):
             # Its largest map is what the feature memory must hold, whatever else.
             depth = max(plan.out_depth for plan in plans)
             block_rams += columns * block_ram_count(part.family, lanes, depth, written=True)
-        shapes.append(Shape(rows, columns, lanes, sum(map(_beats, plans)), block_rams))
+        shapes.append(Shape(rows, columns, lanes, sum(map(layer_beats, plans)), block_rams))
     if not shapes:
         raise refusal
     return sorted(shapes, key=lambda shape: shape.beats)
 
 
-def _beats(plan):
+def layer_beats(plan):
     """Cycles of a layer in which the array is busy: passes, each over its taps inside the map, planes and words."""
     layer, pool = plan.layer, range(plan.layer.pool)
     down = sum(plan.taps_y(row, dy)[1] for row in range(layer.out_shape[0]) for dy in pool)
@@ -98,7 +100,7 @@ def fitting_programs(graph, layers, part, shape, share, *, drain=None, window_bu
             if not lacking:
                 yield program, needs
             # One buffer saves registers, and nothing where an input has no windows.
-            if program.image.flat or not (every or lacking == ["logic_cells"]):
+            if program.windows is None or not (every or lacking == ["logic_cells"]):
                 break
 
 

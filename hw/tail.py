@@ -43,7 +43,7 @@ class TailSignature(wiring.Signature):
             "fetched": Out(1),
             "write_next": Out(1),
             "write_enable": Out(1),
-            "write_address": Out(range(program.feature_depth)),
+            "write_address": Out(range(max(2, program.feature_depth))),
             "write_data": Out(data.ArrayLayout(engine.lanes, engine.columns)),
             "score_valid": Out(1),
             "score": Out(signed(program.score_width)),

@@ -10,7 +10,9 @@ from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 
 from hw.accelerator import Accelerator, Trace, WordTrace
+from hw.pipeline import LinkTrace, PipelinedAccelerator
 from hw.receiver import FrameError
+from sw.pipeline import Pipeline
 from sw.word_unit import STORE_WIDTH
 
 __all__ = ["Bench", "Pattern", "fill_cycles"]
@@ -71,7 +73,7 @@ class Bench(wiring.Component):
 
     Parameters
     ----------
-    program : Program
+    program : Program or Pipeline
     frames : int
         Frames that the store holds, a power of two.
     device : component, optional
@@ -97,16 +99,18 @@ class Bench(wiring.Component):
         TLAST came with the last byte of every result so far, and only there.
     dropped : Out(8), last_error : Out(FrameError)
         Frames that were dropped, and why the last one was.
-    trace : Out(Trace)
-    word_trace : Out(WordTrace)
-        Of a network with words. A store that is shared is filled first, from the first cycle after reset on.
+    trace, word_trace, trace_0, link_0, ... : Out
+        The traces of what is driven. A store that is shared is filled first, from the first cycle after reset on.
     """
 
     def __init__(self, program, *, frames, device=None):
         self.program = program
-        self.device = device or Accelerator(program)
+        kind = PipelinedAccelerator if isinstance(program, Pipeline) else Accelerator
+        self.device = device or kind(program)
+        self.traces = {
+            name: member for name, member in self.device.signature.members.items()
+            if not member.is_port and isinstance(member.signature, Trace | WordTrace | LinkTrace)}
         self.capacity = frames
-        engine = program.engine
         self.words = -(-program.input_bytes // LOAD_BYTES)
         depth = frames * self.words
         super().__init__({
@@ -131,24 +135,21 @@ class Bench(wiring.Component):
             "ended": Out(1, init=1),
             "dropped": Out(8),
             "last_error": Out(FrameError),
-            "trace": Out(Trace(columns=engine.columns, lanes=engine.lanes)),
-            **({} if program.words is None else {
-                "word_trace": Out(WordTrace(columns=engine.columns, word_bits=program.words.bits))}),
+            **self.traces,
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.dut = dut = self.device
         m.d.sync += self.cycle.eq(self.cycle + 1)
-        wiring.connect(m, dut.trace, wiring.flipped(self.trace))
+        for name in self.traces:
+            wiring.connect(m, getattr(dut, name), wiring.flipped(getattr(self, name)))
         with m.If(dut.error != FrameError.NONE):
             m.d.sync += [self.dropped.eq(self.dropped + 1), self.last_error.eq(dut.error)]
         self._drive(m, dut)
         self._record(m, dut)
-        if self.program.words is not None:
-            wiring.connect(m, dut.word_trace, wiring.flipped(self.word_trace))
-            if self.program.words.shared:
-                self._fill(m, dut)
+        if self.program.words is not None and self.program.words.shared:
+            self._fill(m, dut)
         return m
 
     def _fill(self, m, dut):

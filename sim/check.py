@@ -4,7 +4,7 @@ import numpy as np
 
 from sw.program import Program
 
-__all__ = ["Mismatch", "check_cycles", "check_results", "first_difference", "unpack_maps"]
+__all__ = ["Mismatch", "check_cycles", "check_results", "first_difference", "unpack_link", "unpack_maps"]
 
 
 class Mismatch(AssertionError):
@@ -30,26 +30,23 @@ def _scores(result, score_bytes):
 
 def check_cycles(records, timing):
     """Every result is offered in the very cycle that the schedule predicts, given when frames came and results went."""
-    starts, sent = [], []
-    beat = None
+    walk = timing.walk()
     for frame, record in enumerate(records):
-        starts.append(timing.start(frame, record.arrived, starts, beat))
-        beat = timing.last_beat(starts[-1], sent, frame)
-        predicted = timing.offered(beat, sent, frame)
+        predicted = walk.arrive(record.arrived)
         if record.offered != predicted:
             raise Mismatch(f"frame {frame}: its result was offered in cycle {record.offered}, the schedule says "
                            f"{predicted}")
-        sent.append(record.sent)
+        walk.leave(record.sent)
 
 
 def unpack_maps(program: Program, writes):
-    """Maps of +-1, one for each layer but the last, from a frame's trace.
+    """Maps of +-1, one for each layer that gives bits, from a frame's trace.
 
     ``writes`` are (layer, address, words) in order, ``words`` a list of an integer a column.
     """
     engine = program.engine
     maps = []
-    for layer, (height, width, channels) in enumerate(program.layer_shapes[:-1]):
+    for layer, (height, width, channels) in enumerate(program.layer_shapes[:None if program.target else -1]):
         words = -(-channels // engine.lanes)
         groups = -(-width // engine.columns)
         own = [row for number, _, row in writes if number == layer]
@@ -68,9 +65,33 @@ def unpack_maps(program: Program, writes):
     return maps
 
 
-def first_difference(program: Program, maps, wanted):
-    """``None`` if all maps are equal, else a sentence that names the first layer, channel, pixel and both values."""
-    for name, got, right in zip(program.layer_names, maps, wanted, strict=False):
+def unpack_link(link, beats):
+    """A map of +-1 from the parts that an engine sent for it, in order."""
+    height, width, channels = link.shape
+    if len(beats) != link.beats:
+        raise Mismatch(f"{link.name}: {len(beats)} beats were sent instead of {link.beats}")
+    bits, rest = np.zeros((height, width, link.parts * link.width), np.int8), iter(beats)
+    for y in range(height):
+        for first in range(0, width, link.columns):
+            for part in range(link.parts):
+                for x in range(first, min(first + link.columns, width)):
+                    beat = next(rest)
+                    for bit in range(link.width):
+                        bits[y, x, part * link.width + bit] = beat >> bit & 1
+    # A word that is sent whole has its channels at the top.
+    full = (link.words - 1) * link.lanes
+    start = full
+    if link.lanes == link.to_lanes:
+        start = full + link.lanes - -(-(channels - full) // link.drain) * link.drain
+    return 2 * np.concatenate([bits[..., :full], bits[..., start:start + channels - full]], axis=2) - 1
+
+
+def first_difference(program: Program, maps, wanted, names=None):
+    """``None`` if all maps are equal, else a sentence that names the first layer, channel, pixel and both values.
+
+    The maps are those of the program's layers, unless they have ``names`` of their own.
+    """
+    for name, got, right in zip(names or program.layer_names, maps, wanted, strict=False):
         places = np.argwhere(got != right)
         if len(places):
             y, x, channel = (int(index) for index in places[0])

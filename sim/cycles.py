@@ -15,7 +15,7 @@ from sim.prepare import program_job
 from sim.simulate import FOLDER, simulate
 from sw import zoo
 from sw.errors import CompileError
-from sw.program import load_program
+from sw.pipeline_file import load_design
 
 __all__ = ["count_cycles", "main"]
 
@@ -40,7 +40,8 @@ def count_cycles(program, graph, images, *, folder=FOLDER):
 def main(arguments=None):
     """Run the command and return its exit code: 0, 1 if the simulation failed, 2 for bad input."""
     parser = argparse.ArgumentParser(prog="sim.cycles", description="Count a compiled network's cycles in simulation.")
-    parser.add_argument("program", type=Path, metavar="FOLDER", help="folder with program.json and program.npz")
+    parser.add_argument("program", type=Path, metavar="FOLDER",
+                        help="folder with a program, or with those of engines in a row")
     parser.add_argument("--network", metavar="NAME|FOLDER", required=True, help="the network that it was compiled from")
     parser.add_argument("--frames", type=int, default=8, metavar="N", help="test images, at least 3 (default: 8)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the counts as JSON there, not to the output")
@@ -52,7 +53,7 @@ def main(arguments=None):
         images = entry.images[:options.frames]
         if len(images) < options.frames:
             parser.error(f"--frames must be at most {len(images)}, the network's test images, not {options.frames}")
-        counted = json.dumps(count_cycles(load_program(options.program), entry.graph, images))
+        counted = json.dumps(count_cycles(load_design(options.program), entry.graph, images))
     except (CompileError, OSError) as error:
         print(f"sim.cycles: {error}", file=sys.stderr)
         return 2

@@ -22,7 +22,8 @@ async def back_to_back(dut):
     await driver.reset()
     await driver.load(job.payloads)
     # The first frame finds the engine idle, and a store that is shared filled.
-    ready = job.program.schedule.timing.loaded(fill_cycles(job.program)).reset_to_check
+    timing, filled = job.program.schedule.timing, fill_cycles(job.program)
+    ready = (timing.loaded(filled) if filled else timing).reset_to_check
     await Timer(ready * PERIOD, unit="ns")
     await driver.start(len(job.payloads))
     records = await driver.results(len(job.payloads))

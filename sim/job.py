@@ -9,7 +9,9 @@ import numpy as np
 
 from sim.layout import Layout, as_json, from_json
 from sw.files import write_atomic
-from sw.program import Program, load_program, save_program
+from sw.pipeline import Pipeline
+from sw.pipeline_file import load_design, save_design
+from sw.program import Program
 
 __all__ = ["ENVIRONMENT", "Job", "Record", "load_job", "load_records", "save_job", "save_records"]
 
@@ -23,7 +25,7 @@ class Job:
     stream and of the result. ``maps`` has, for each layer but the last, +-1 ``(N, H, W, C)`` of the first N frames; of
     a network with words ``words`` has the same of its words, and ``layouts`` says where both are stored."""
 
-    program: Program
+    program: Program | Pipeline
     payloads: np.ndarray
     expected: np.ndarray
     maps: tuple[np.ndarray, ...] = ()
@@ -45,7 +47,7 @@ def save_job(folder, job):
     """Write ``job`` to ``folder`` and return the environment that names it."""
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    save_program(job.program, folder / "program")
+    save_design(job.program, folder / "program")
     np.savez(folder / "job.npz", payloads=job.payloads, expected=job.expected,
              **{f"map_{index}": signs for index, signs in enumerate(job.maps)},
              **{f"words_{index}": words for index, words in enumerate(job.words)})
@@ -61,7 +63,7 @@ def load_job():
             tuple(arrays[f"{kind}_{index}"] for index in range(sum(name.startswith(kind) for name in arrays.files)))
             for kind in ("map", "words"))
         layouts = tuple(from_json(json.loads((folder / "layouts.json").read_text())))
-        return Job(load_program(folder / "program"), arrays["payloads"], arrays["expected"], maps, words, layouts)
+        return Job(load_design(folder / "program"), arrays["payloads"], arrays["expected"], maps, words, layouts)
 
 
 def save_records(name, records):

@@ -15,7 +15,7 @@ from sim.link_bench import DIVISOR, FOLDER, PATIENCE, REPLY, REQUEST
 from sim.simulate import FOLDER as MODELS
 from sim.verilate import build, run
 from sw.errors import CompileError
-from sw.program import load_program
+from sw.pipeline_file import load_design
 
 __all__ = ["exchange", "main"]
 
@@ -49,7 +49,7 @@ def main(arguments=None):
                         help="a compiled program, as hw.build writes it")
     options = parser.parse_args(arguments)
     try:
-        program = load_program(options.program)
+        program = load_design(options.program)
     except CompileError as error:
         print(f"sim.link: {error}", file=sys.stderr)
         return 2

@@ -6,9 +6,10 @@ from sim.job import Job
 from sim.layout import layouts_of
 from sw import ir
 from sw.compile import compile_graph
+from sw.pipeline import compile_pipeline
 from sw.reference import run
 
-__all__ = ["expected_result", "make_job", "program_job"]
+__all__ = ["expected_result", "make_job", "make_pipeline_job", "program_job"]
 
 
 def expected_result(scores, category, score_bytes):
@@ -22,6 +23,13 @@ def make_job(graph, engine, images, *, traced=3, shared_store=False):
     kept = run(graph, images[:traced], trace=True).maps
     program = compile_graph(graph, engine, shared_store)
     return program_job(program, graph, images, **_maps(graph, program, kept))
+
+
+def make_pipeline_job(graph, engines, images, *, cuts=None, traced=3):
+    """As ``make_job``, for engines in a row; ``cuts`` as ``sw.pipeline.compile_pipeline`` takes them."""
+    kept = run(graph, images[:traced], trace=True).maps
+    return program_job(compile_pipeline(graph, engines, cuts), graph, images,
+                       maps=tuple(kept[name].astype(np.int8) for name in _results(graph)))
 
 
 def program_job(program, graph, images, **maps):

@@ -35,7 +35,7 @@ _SEQUENCER: _Table = (
      ("windows", 2, "windows of a pixel's words that channel groups take in turn - 1")),
     (("kernel_h", 8, "kernel rows - 1"), ("kernel_w", 8, "kernel columns - 1")),
     (("in_height", 8, "input rows - 1"), ("in_width", 8, "input columns - 1")),
-    (("words", 12, "words of a tap - 1"), ("planes", 3, "bit planes - 1"), ("head", 1, "results are scores")),
+    (("words", 12, "words of a tap - 1"), ("planes", 3, "bit planes - 1"), ("head", 1, "results leave the engine")),
     (("padding", 2, "zero padding"), ("phase", 4, "bank phase of column 0 at the first tap"),
      ("first", 1, "first layer of a frame"), ("image", 1, "activations come from the input unit"),
      ("skip", 8, "words of a pixel that are not the tap's")),
@@ -50,7 +50,8 @@ _SEQUENCER: _Table = (
 #: Of layers whose results are bits by thresholds, or scores: ``hw.drain``.
 _BITS: _Table = (
     (("drain_groups", 12, "channel groups - 1"), ("drain_pool", 4, "passes of a pool window - 1")),
-    (("last_steps", 8, "drain steps of the last channel group - 1"), ("scores", 1, "results are scores")),
+    (("last_steps", 8, "drain steps of the last channel group - 1"), ("scores", 1, "results are scores"),
+     ("leaves", 1, "results are a map for another engine")),
     (("thresholds", 16, "address of the first threshold word"),),
     (("out_address", 16, "feature address of the first result"),),
 )

@@ -6,6 +6,7 @@ from math import gcd
 from sw.engine import Engine
 from sw.errors import FitError
 from sw.layers import Layer
+from sw.map_link import MapLink
 
 __all__ = ["LayerPlan", "ceil_div", "drain_for", "plan_layer", "window_patch"]
 
@@ -26,7 +27,8 @@ class LayerPlan:
     """How a layer folds onto an engine; loop bounds, not yet cycles.
 
     ``words`` are the activation words of a tap and plane, ``kernel`` the taps that the sequencer walks, ``groups_c``
-    the passes over output channels, ``groups_x`` those over a row of (pooled) output pixels.
+    the passes over output channels, ``groups_x`` those over a row of (pooled) output pixels. ``fill`` are the channels
+    that come into a word of a stored input map at a time: what the engine that made it drains.
     """
 
     layer: Layer
@@ -35,6 +37,7 @@ class LayerPlan:
     kernel: tuple[int, int]
     groups_c: int
     groups_x: int
+    fill: int
 
     @property
     def weight_words(self) -> int:
@@ -108,8 +111,8 @@ class LayerPlan:
         return skip, max(1, last - skip + 1)
 
 
-def plan_layer(layer: Layer, engine: Engine) -> LayerPlan:
-    """Fold one layer onto an engine.
+def plan_layer(layer: Layer, engine: Engine, source: MapLink | None = None) -> LayerPlan:
+    """Fold one layer onto an engine; ``source`` is where its input comes from if that is another engine.
 
     Raises ``FitError`` if the engine's shape cannot run the layer, with a shape that can.
     """
@@ -133,6 +136,7 @@ def plan_layer(layer: Layer, engine: Engine) -> LayerPlan:
     return LayerPlan(
         layer=layer, engine=engine, words=ceil_div(fan_in, engine.lanes), kernel=kernel,
         groups_c=ceil_div(len(layer.weights), engine.rows), groups_x=ceil_div(layer.out_shape[1], engine.columns),
+        fill=engine.drain if source is None else source.fill,
     )
 
 

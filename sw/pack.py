@@ -25,8 +25,8 @@ def _lane_bits(plan: LayerPlan) -> NDArray[np.uint8]:
     used = channels - full
     start = full
     if plan.layer.source == "features":
-        # The drain pushes whole steps: channels up to a multiple of the drain, the surplus bits constantly 0.
-        start = plan.words * lanes - -(-used // plan.engine.drain) * plan.engine.drain
+        # Words are filled in whole steps: channels up to a multiple of a step, the surplus bits constantly 0.
+        start = plan.words * lanes - -(-used // plan.fill) * plan.fill
     unused = [lane for lane in range(full, plan.words * lanes) if not start <= lane < start + used]
     padded = np.zeros((rows, bits.shape[1], plan.words * lanes), np.uint8)
     padded[:, :, :full] = bits[:, :, :full]

@@ -21,8 +21,10 @@ from sw.constants import ConstantFormat
 from sw.engine import Engine
 from sw.errors import ArtifactError
 from sw.files import npz_bytes, write_atomic
+from sw.map_link import MapLink
 from sw.pack import pack_image
-from sw.schedule import FrameTiming, LayerSchedule, Schedule
+from sw.schedule import LayerSchedule, Schedule
+from sw.timing import FrameTiming
 from sw.word_unit import STORE_WIDTH, WordUnit
 
 __all__ = [
@@ -89,12 +91,13 @@ class MemoryUse:
 class Program:
     """Everything an engine needs; see the module. ``layer_names`` and ``layer_shapes`` (``(H, W, C)`` of each layer's
     result) let a trace be read. With ``words``, weights lie in their store and there are no thresholds; a layer's
-    descriptors are those of its blocks.
+    descriptors are those of its blocks. With ``source``, frames are maps from another engine, and there is no
+    ``image``; with ``target``, results are maps for another engine, and there are no ``classes``.
     """
 
     network: str
     engine: Engine
-    image: ImageInput
+    image: ImageInput | None
     descriptors: tuple[int, ...]
     weights: NDArray[np.uint8]
     thresholds: NDArray[np.int32]
@@ -109,6 +112,8 @@ class Program:
     layer_shapes: tuple[tuple[int, int, int], ...]
     schedule: Schedule
     words: WordUnit | None = None
+    source: MapLink | None = None
+    target: MapLink | None = None
 
     @property
     def form(self) -> descriptor.Format:
@@ -117,8 +122,18 @@ class Program:
 
     @property
     def input_bytes(self) -> int:
-        """Bytes of a frame on the input stream."""
-        return self.image.beats
+        """Bytes of a frame on the input stream; beats, if it is a map."""
+        return self.schedule.timing.beats
+
+    @property
+    def windows(self) -> ImageInput | None:
+        """Of an image from which the input unit takes windows."""
+        return None if self.image is None or self.image.flat else self.image
+
+    @property
+    def feature_addresses(self) -> int:
+        """Addresses of features that the sequencer counts through, its own memory's or the input map's."""
+        return max(2, self.feature_depth, 0 if self.source is None else self.source.depth)
 
     @property
     def result_bytes(self) -> int:
@@ -138,16 +153,9 @@ class Program:
     @property
     def memories(self) -> tuple[MemoryUse, ...]:
         """All memories of the engine."""
-        engine, image = self.engine, self.image
+        engine = self.engine
         weight_bits = int(self.weights.shape[1])
         threshold_bits = engine.drain * self.threshold_width
-        if image.flat:
-            words = -(-image.size // engine.lanes)
-            buffer = 1 << (max(2, words) - 1).bit_length()
-            pixels = MemoryUse("input", "block", engine.lanes, 2 * buffer, 1, 2 * image.size)
-        else:
-            pixels = MemoryUse("input", "block", image.pixel_bits, max(2, image.shape[0] * image.shape[1]), 1,
-                               image.size * image.bits)
         own = self._word_memories() if self.words is not None else (
             MemoryUse("weights", "block", weight_bits, len(self.weights), 1, weight_bits * len(self.weights)),
             MemoryUse("thresholds", "block", threshold_bits, len(self.thresholds), 1,
@@ -157,13 +165,31 @@ class Program:
             *own,
             MemoryUse("program", "block", descriptor.WORD_BITS, len(self.descriptors), 1,
                       descriptor.WORD_BITS * len(self.descriptors)),
-            pixels,
-            MemoryUse("results", "block", max(16, self.score_width), 2 << (self.classes - 1).bit_length(), 1,
-                      16 * self.score_bytes * self.classes),
-            MemoryUse("features", "large" if self.words is None else "block", engine.lanes, self.feature_depth,
-                      engine.columns, engine.lanes * engine.columns * self.feature_depth),
+            self._input_memory(),
         ]
+        if self.target is None:
+            uses.append(MemoryUse(
+                "results", "block", max(16, self.score_width), 2 << (self.classes - 1).bit_length(), 1,
+                16 * self.score_bytes * self.classes))
+        if self.feature_depth:
+            uses.append(MemoryUse(
+                "features", "large" if self.words is None else "block", engine.lanes, self.feature_depth,
+                engine.columns, engine.lanes * engine.columns * self.feature_depth))
         return tuple(uses)
+
+    def _input_memory(self) -> MemoryUse:
+        """That of what the engine is given: two maps, two vectors, or an image."""
+        engine, image, link = self.engine, self.image, self.source
+        if link is not None:
+            return MemoryUse("maps", "block", link.width, 2 * link.depth, link.to_columns * link.to_word_parts,
+                             2 * link.shape[0] * link.shape[1] * link.shape[2])
+        assert image is not None
+        if image.flat:
+            words = -(-image.size // engine.lanes)
+            buffer = 1 << (max(2, words) - 1).bit_length()
+            return MemoryUse("input", "block", engine.lanes, 2 * buffer, 1, 2 * image.size)
+        return MemoryUse("input", "block", image.pixel_bits, max(2, image.shape[0] * image.shape[1]), 1,
+                         image.size * image.bits)
 
     @property
     def weight_depth(self) -> int:
@@ -230,7 +256,9 @@ def save_program(program: Program, folder: Path | str) -> tuple[Path, Path]:
         **({} if unit is None else {"store": unit.store}),
     })
     header = {
-        "schema": SCHEMA, "network": program.network, "engine": asdict(program.engine), "image": asdict(program.image),
+        "schema": SCHEMA, "network": program.network, "engine": asdict(program.engine),
+        **{name: None if part is None else asdict(part) for name, part in (
+            ("image", program.image), ("source", program.source), ("target", program.target))},
         "weight_bits": int(program.weights.shape[1]), "descriptors": list(program.descriptors),
         "threshold_width": program.threshold_width, "score_width": program.score_width, "sum_width": program.sum_width,
         "feature_depth": program.feature_depth, "strides": list(program.strides), "pooling": program.pooling,
@@ -272,14 +300,8 @@ def load_program(folder: Path | str) -> Program:
         raise ArtifactError(f"program {folder}: lacks or misnames {error}; {remedy}") from error
 
 
-def _tuples(value: Any) -> Any:
-    """JSON's lists, however deep, as the tuples that they were."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
 def _program(header: dict[str, Any], weights: NDArray[np.uint8], thresholds: NDArray[np.int32],
              store: NDArray[np.uint64] | None) -> Program:
-    image: dict[str, Any] = {name: _tuples(value) for name, value in header["image"].items()}
     engine = Engine(**header["engine"])
     unit = header["words"]
     if unit is not None:
@@ -288,7 +310,9 @@ def _program(header: dict[str, Any], weights: NDArray[np.uint8], thresholds: NDA
         unit = WordUnit(**{**unit, "constants": ConstantFormat(**unit["constants"]),
                            "strides": tuple(unit["strides"])}, store=store)
     return Program(
-        network=header["network"], engine=engine, image=ImageInput(**image),
+        network=header["network"], engine=engine,
+        image=None if header["image"] is None else ImageInput(**_tuples(header["image"])),
+        **{name: MapLink(**_tuples(header[name])) for name in ("source", "target") if header.get(name) is not None},
         descriptors=tuple(header["descriptors"]),
         weights=np.unpackbits(weights, axis=1, bitorder="little")[:, :header["weight_bits"]],
         thresholds=thresholds, threshold_width=header["threshold_width"], score_width=header["score_width"],
@@ -298,3 +322,12 @@ def _program(header: dict[str, Any], weights: NDArray[np.uint8], thresholds: NDA
         schedule=Schedule(engine=engine, layers=tuple(LayerSchedule(**layer) for layer in header["layers"]),
                           timing=FrameTiming(**header["timing"])), words=unit,
     )
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """With a tuple for each list, however deep, which JSON makes of it."""
+    return {name: _tuple(value) for name, value in fields.items()}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value

@@ -5,18 +5,21 @@ clock starts with its ``begin`` (cycle 0, see ``hw.control``).
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sw.descriptor import BITS, SEQUENCER_WORDS
 from sw.engine import Engine
-from sw.errors import UnsupportedLayerError
+from sw.errors import FitError, UnsupportedLayerError
 from sw.folding import LayerPlan, ceil_div, plan_layer
 from sw.layers import Layer
+from sw.map_link import MapLink
+from sw.timing import EDGE, FrameTiming
 
 __all__ = [
-    "BEGIN_TO_BEAT", "EDGE", "FrameTiming", "Issue", "LayerSchedule", "Schedule", "issue_beats", "pass_interval",
-    "schedule_layers", "start_up",
+    "BEGIN_TO_BEAT", "Issue", "LayerSchedule", "Schedule", "issue_beats", "pass_interval", "schedule_layers",
+    "start_up",
 ]
 
 #: From ``begin`` to the first beat: loop registers, two address stages, the beat's own registers.
@@ -30,10 +33,6 @@ PASS = 2
 FETCH = 1
 #: From a score that is drained k-th to its result's first byte on the stream, after the pass's last beat.
 BEAT_TO_RESULT = 9
-#: From a transfer of the input stream to its byte in the input unit.
-EDGE = 1
-#: From a result's last byte to the first of the result that waits behind it.
-RESULT_GAP = 2
 
 
 @dataclass(frozen=True)
@@ -73,78 +72,6 @@ class LayerSchedule:
 
 
 @dataclass(frozen=True)
-class FrameTiming:
-    """The cycles of a frame, from which the cycle of every result follows for any arrival and any stall.
-
-    All are differences between events of one frame. A layer's *check* is the cycle in which the control finds that it
-    may start.
-
-    * ``reset_to_check``: from the first cycle after reset (cycle 0) to the first layer's check.
-    * ``body``: first layer's check to the last layer's earliest check.
-    * ``head``: last layer's check to its last beat.
-    * ``recover``: that beat to the next frame's earliest check.
-    * ``result``: that beat to the first byte of the result, if no earlier result is in the way.
-    * ``release``: first layer's check to the first cycle in which another frame is accepted into its buffer.
-    * ``load_to_check``: from the first cycle in which a shared store is loaded to the first layer's check.
-    """
-
-    beats: int
-    result_bytes: int
-    input_buffers: int
-    result_buffers: int
-    reset_to_check: int
-    body: int
-    head: int
-    recover: int
-    result: int
-    release: int
-    load_to_check: int = 0
-
-    def loaded(self, cycle: int) -> "FrameTiming":
-        """That of an engine whose store is loaded from ``cycle`` on."""
-        return replace(self, reset_to_check=max(self.reset_to_check, cycle + self.load_to_check))
-
-    def start(self, frame: int, arrived: int, starts: list[int], previous_beat: int | None) -> int:
-        """First layer's check: ``arrived`` is the cycle of the frame's last input transfer, ``starts[g]`` frame g's
-        check, ``previous_beat`` the last beat of the frame before.
-        """
-        engine = self.reset_to_check if previous_beat is None else previous_beat + self.recover
-        return max(arrived + EDGE + 1, self._room(frame, starts) + self.beats, engine)
-
-    def _room(self, frame: int, starts: list[int]) -> int:
-        """The first cycle in which the frame's buffer is free."""
-        return starts[frame - self.input_buffers] + self.release if frame >= self.input_buffers else 0
-
-    def last_beat(self, start: int, sent: list[int], frame: int) -> int:
-        """The head's last beat; ``sent[g]`` is the cycle of result g's last transfer."""
-        room = sent[frame - self.result_buffers] + 1 if frame >= self.result_buffers else 0
-        return max(start + self.body, room) + self.head
-
-    def offered(self, last_beat: int, sent: list[int], frame: int) -> int:
-        """The cycle in which the result's first byte is offered."""
-        return max(last_beat + self.result, sent[frame - 1] + RESULT_GAP if frame else 0)
-
-    def ideal_run(self, frames: int) -> list[tuple[int, int]]:
-        """(first cycle of the result, cycle of its last byte) for frames that are always offered and always taken,
-        from reset.
-        """
-        accept = -1  # cycle of the input's last transfer so far
-        starts: list[int] = []
-        sent: list[int] = []
-        results = []
-        beat: int | None = None
-        for frame in range(frames):
-            # A frame's last transfer is as long before its last byte is in the buffer as the edge takes.
-            accept = max(accept + self.beats, self._room(frame, starts) + self.beats - 1 - EDGE)
-            starts.append(self.start(frame, accept, starts, beat))
-            beat = self.last_beat(starts[-1], sent, frame)
-            offered = self.offered(beat, sent, frame)
-            sent.append(offered + self.result_bytes - 1)
-            results.append((offered, sent[-1]))
-        return results
-
-
-@dataclass(frozen=True)
 class Schedule:
     """All layers' cycles and the frame's timing."""
 
@@ -161,8 +88,7 @@ class Schedule:
     @cached_property
     def latency_cycles(self) -> int:
         """From the frame's last input transfer to its result's last byte, engine idle."""
-        timing = self.timing
-        return EDGE + 1 + timing.body + timing.head + timing.result + timing.result_bytes - 1
+        return self.timing.latency_cycles
 
     @property
     def binary_macs(self) -> int:
@@ -187,7 +113,8 @@ class Schedule:
 class Issue:
     """A layer's beats as they are issued; cycles count from the layer's ``begin``.
 
-    ``last`` is the last beat's, ``release`` that of the image's last fetch.
+    ``last`` is the last beat's, ``release`` that of the image's last fetch; ``ends`` are the last beats of the passes
+    whose results are complete: all, or each pool window's last.
     """
 
     last: int
@@ -196,6 +123,7 @@ class Issue:
     drain_stalls: int = 0
     input_stalls: int = 0
     release: int = 0
+    ends: list[int] = field(default_factory=list)
 
 
 def start_up(issue: Issue) -> int:
@@ -277,7 +205,8 @@ def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
                             ready = (cycle if beats > 1 else last) + plan.fetch(following) + FETCH
                         state.last = last
                         state.beats += beats
-                        if writes[group_c] and dy == dx == layer.pool - 1:
+                        if dy == dx == layer.pool - 1:
+                            state.ends.append(last)
                             blocked.extend(last + delay for delay in writes[group_c])
     return state
 
@@ -293,15 +222,45 @@ def _after(blocked: deque[int], cycle: int, beats: int) -> int:
     return end
 
 
-def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
+def _sent(plan: LayerPlan, ends: Sequence[int], link: MapLink) -> int:
+    """The cycle of a map's last transfer to the next engine, on the clock of ``ends`` (``Issue``).
+
+    Raises ``FitError`` if a word is written while the one before it is still being sent.
+    """
+    link_writes, free = _writes(plan), 0
+    for group in range(len(ends) // plan.groups_c):
+        columns = link.last_columns if group % link.groups == link.groups - 1 else link.columns
+        word = 0
+        for group_c, delays in enumerate(link_writes):
+            for delay in delays:
+                written = ends[group * plan.groups_c + group_c] + delay + 1
+                if written < free:
+                    raise FitError(
+                        f"{plan.layer.name}: {link.columns * link.word_parts} beats take the words of "
+                        f"{link.columns} columns to the next array, and more words are made before all have left; use "
+                        f"the same lanes for both arrays, a smaller drain or fewer columns, or another cut")
+                word += 1
+                free = written + columns * (link.word_parts if word < link.words else link.last_parts)
+    return free
+
+
+def schedule_layers(layers: tuple[Layer, ...], engine: Engine, *, source: MapLink | None = None,
+                    target: MapLink | None = None) -> Schedule:
     """The schedule of a chain of layers.
 
-    Raises ``FitError`` if the engine's shape cannot run a layer.
+    ``source`` is where the first layer's map comes from if that is another engine, ``target`` where the last one's
+    goes if that is not the outside.
+
+    Raises ``FitError`` if the engine's shape cannot run a layer, or gives results faster than ``target`` takes them.
     """
     if not layers:
         raise UnsupportedLayerError(["the network has no layers"])
     plans = [plan_layer(layer, engine) for layer in layers]
-    issues = [issue_beats(plan, _steps(plan), _writes(plan)) for plan in plans]
+    writes = [_writes(plan) for plan in plans]
+    # What comes from another engine, or goes there, leaves the feature memory alone.
+    for index in ([0] if source else []) + ([-1] if target else []):
+        writes[index] = [[] for _ in writes[index]]
+    issues = [issue_beats(plan, _steps(plan), own) for plan, own in zip(plans, writes, strict=True)]
     begin = BITS.drain_words + 1  # from a layer's check to its begin
     rows = []
     for plan, issue in zip(plans, issues, strict=True):
@@ -316,16 +275,27 @@ def schedule_layers(layers: tuple[Layer, ...], engine: Engine) -> Schedule:
         ))
     body = sum(begin + issue.last + _recover(plan) for plan, issue in zip(plans[:-1], issues[:-1], strict=True))
     head, first = plans[-1], plans[0]
-    flat = first.layer.source == "flat"
-    shape = layers[0].in_shape
-    beats = ceil_div(shape[2], 8) if flat else shape[0] * shape[1] * shape[2] // layers[0].code_width
+    whole = first.layer.source == "flat" or source is not None  # the first layer reads a stored frame to its end
+    if target is None:
+        result = BEAT_TO_RESULT + engine.popcount_stages + head.last_rows - 1
+    else:
+        result = _sent(head, issues[-1].ends, target) - issues[-1].last
     timing = FrameTiming(
-        beats=beats, result_bytes=2 * layers[-1].out_shape[2] + 1, input_buffers=2 if flat else 1, result_buffers=2,
+        beats=_input_beats(first.layer, source), result_bytes=1 if target else 2 * layers[-1].out_shape[2] + 1,
+        input_buffers=2 if whole else 1, result_buffers=1 if target else 2,
         reset_to_check=SEQUENCER_WORDS + 1, body=body, head=begin + issues[-1].last, recover=_recover(head),
-        result=BEAT_TO_RESULT + engine.popcount_stages + head.last_rows - 1,
-        release=begin + (issues[0].last + 2 if flat else issues[0].release),
+        result=result, release=begin + (issues[0].last + 2 if whole else issues[0].release),
+        edge=EDGE if source is None else 0,
     )
     return Schedule(engine=engine, layers=tuple(rows), timing=timing)
+
+
+def _input_beats(layer: Layer, source: MapLink | None) -> int:
+    """Transfers of a frame on the first layer's input."""
+    if source is not None:
+        return source.beats
+    height, width, channels = layer.in_shape
+    return ceil_div(channels, 8) if layer.source == "flat" else height * width * channels // layer.code_width
 
 
 def _recover(plan: LayerPlan) -> int:

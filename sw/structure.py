@@ -26,10 +26,11 @@ def _properties(program: Program) -> Mapping[str, object]:
     engine, image, unit = program.engine, program.image, program.words
     found: dict[str, object] = {
         "array": f"{engine}, {engine.drain} drained a cycle",
-        "image": image.shape, "bits of a pixel": image.bits, "integers of a pixel": image.code_width,
-        "packed 1-bit input": image.flat,
-        "kernel of the first layer": image.kernel, "its stride": image.stride, "its padding": image.padding,
-        "its pool": image.pool, "its results": image.out_shape,
+        **({} if image is None else {
+            "image": image.shape, "bits of a pixel": image.bits, "integers of a pixel": image.code_width,
+            "packed 1-bit input": image.flat, "kernel of the first layer": image.kernel, "its stride": image.stride,
+            "its padding": image.padding, "its pool": image.pool, "its results": image.out_shape}),
+        "map from another engine": program.source, "map for another engine": program.target,
         "layers": len(program.layer_shapes), "classes": program.classes,
         "words of the program": len(program.descriptors), "strides": program.strides, "pools": program.pooling,
         "bits of a sum": program.sum_width, "bits of a score": program.score_width,

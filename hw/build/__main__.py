@@ -19,6 +19,8 @@ EXAMPLES = """examples:
   python -m hw.build --board ice40                   the default network for the iCEBreaker
   python -m hw.build --board ice40-hx8k --check      does it fit, and how many cycles does a frame take
   python -m hw.build --rows 8 --columns 3 --json     a given array; the report on standard output
+  python -m hw.build --network mlp-fashion --engines 2
+                                                     two arrays in a row, each with a part of the layers
   python -m hw.build --weights-only --network mine --out build/ice40-cnn-fashion
                                                      other weights in a finished build, in seconds
 """
@@ -45,6 +47,8 @@ def _parser():
     for name, what in (("drain", "rows that leave the array in a cycle"),
                        ("window-buffers", "sets of registers for the image's windows, 1 or 2")):
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{what}; with --rows, --columns and --lanes")
+    parser.add_argument("--engines", type=int, default=1, metavar="N",
+                        help="engines in a row, each with a part of the layers (default: 1)")
     parser.add_argument("--popcount-stages", type=int, metavar="N",
                         help="registers between the adders of a popcount (default: as many as the clock needs)")
     parser.add_argument("--clock-mhz", type=float, metavar="MHZ", help="the engine's clock (default: the board's)")
@@ -72,7 +76,7 @@ def main(arguments=None):
     wanted = Options(
         board=options.board, network=options.network, rows=options.rows, columns=options.columns, lanes=options.lanes,
         drain=options.drain, window_buffers=options.window_buffers, popcount_stages=options.popcount_stages,
-        clock_mhz=options.clock_mhz, seed=options.seed, out=options.out,
+        engines=options.engines, clock_mhz=options.clock_mhz, seed=options.seed, out=options.out,
     )
     try:
         if options.check:
@@ -118,15 +122,29 @@ def _list_networks():
     return 0
 
 
+def _arrays(report):
+    """A line for the array, or for each engine's with its layers and cycles."""
+    if report["array"]:
+        return [f"  array       {_shape(report['array'])}"]
+    return [
+        f"  engine {number}    {_shape(engine['array'])}: {', '.join(engine['layers'])}; {engine['cycles']:,} cycles, "
+        f"{100 * engine['share_of_slowest']:.0f} % of the slowest"
+        for number, engine in enumerate(report["engines"], start=1)]
+
+
+def _shape(array):
+    return f"{array['rows']} rows x {array['columns']} columns x {array['lanes']} lanes"
+
+
 def _summary(report, out):
     """The report in a few lines."""
-    array, clock = report["array"], report["clock_mhz_constraint"]
+    clock = report["clock_mhz_constraint"]
     held = report["held_up_by_post_processing"]
     causes = ", ".join(f"{cause.replace('_', ' ')} {cycles:,}"
                        for cause, cycles in report["cycles_by_cause"].items() if cycles)
     lines = [
         f"{report['network']} on {report['board']} ({report['board_title']}, {report['part']})",
-        f"  array       {array['rows']} rows x {array['columns']} columns x {array['lanes']} lanes",
+        *_arrays(report),
         f"  synapses    {report['synapses_per_cycle']:,} a cycle, {100 * report['array_utilisation']:.1f} % useful",
         f"  cycles      {report['cycles_per_frame']:,} a frame, latency {report['latency_cycles']:,}",
         f"  of these    {causes}",
@@ -149,7 +167,7 @@ def _summary(report, out):
         lines.append("it fits; build it by leaving out --check")
     else:
         clock_line = f"  clock       {clock:g} MHz needed, nextpnr estimates {report['clock_mhz_estimate']:.2f} MHz"
-        lines.insert(7 + bool(held), clock_line)
+        lines.insert(6 + len(_arrays(report)) + bool(held), clock_line)
         if "built_for" in report:
             lines.append(f"  placed      with the weights of {report['built_for']}; these were put in afterwards")
         lines.append(f"written to {out}: {report['files']['bitstream']}, {report['files']['page']}")

@@ -5,9 +5,11 @@ from pathlib import Path
 
 from sw import zoo
 from sw.compile import compile_graph
+from sw.pipeline import compile_pipeline
 
 from ..boards import find_board
 from ..fit import choose_engine
+from ..fit_pipeline import choose_pipeline
 from ..pll import achieved_mhz
 from ..popcount_stages import with_popcount_stages
 from ..report.data import check_report
@@ -27,7 +29,8 @@ class Options:
 
     ``network`` is the name of a network of the zoo or a folder with one; ``None`` is the zoo's default. ``rows``,
     ``columns`` and ``lanes`` fix the array as far as they are given, ``drain`` and ``window_buffers`` the rest of it if
-    they all are. ``popcount_stages`` are as many as the clock needs unless given. ``clock_mhz`` is the board's unless
+    they all are. ``engines`` of them in a row share the layers; all of each is chosen then. ``popcount_stages`` are as
+    many as the clock needs unless given. ``clock_mhz`` is the board's unless
     given, ``seed`` place and route's first, 1 unless given, ``out`` a folder named after board and network.
     """
 
@@ -39,6 +42,7 @@ class Options:
     drain: int | None = None
     window_buffers: int | None = None
     popcount_stages: int | None = None
+    engines: int = 1
     clock_mhz: float | None = None
     seed: int | None = None
     out: Path | None = None
@@ -46,7 +50,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Plan:
-    """A ``Board``, its clock in MHz, a ``sw.zoo.ZooEntry`` and its ``Program``."""
+    """A ``Board``, its clock in MHz, a ``sw.zoo.ZooEntry`` and its ``Program`` or ``Pipeline``."""
 
     board: object
     clock_mhz: float
@@ -81,7 +85,10 @@ def output_folder(options, board, entry):
 def make_plan(options, progress):
     """Return the ``Plan``. Raises ``OptionError`` and ``sw.errors.CompileError`` for what cannot be built."""
     board, clock_mhz = board_and_clock(options)
+    _require_chosen(options)
     entry = load_network(options, progress)
+    if options.engines != 1:
+        return Plan(board, clock_mhz, entry, _make_pipeline(options, board, clock_mhz, entry.graph, progress))
     with progress.step("choose array"):
         engine = choose_engine(entry.graph, board, rows=options.rows, columns=options.columns, lanes=options.lanes,
                                drain=options.drain, window_buffers=options.window_buffers)
@@ -92,6 +99,26 @@ def make_plan(options, progress):
     with progress.step("compile program"):
         program = compile_graph(entry.graph, engine, shared_store=board.flash is not None)
     return Plan(board, clock_mhz, entry, program)
+
+
+def _require_chosen(options):
+    """Raise ``OptionError`` for several engines and a given array."""
+    given = [name for name in ("rows", "columns", "lanes", "drain", "window_buffers")
+             if getattr(options, name) is not None]
+    if options.engines != 1 and given:
+        raise OptionError(
+            f"--{given[0].replace('_', '-')} is for one array, and --engines {options.engines} chooses that of each "
+            f"engine; give one of them")
+
+
+def _make_pipeline(options, board, clock_mhz, graph, progress):
+    with progress.step("choose array"):
+        engines, cuts = choose_pipeline(graph, board, options.engines)
+        engines = [
+            with_popcount_stages(engine, board.part, clock_mhz) if options.popcount_stages is None
+            else replace(engine, popcount_stages=options.popcount_stages) for engine in engines]
+    with progress.step("compile program"):
+        return compile_pipeline(graph, engines, cuts)
 
 
 def plan_report(plan, progress):

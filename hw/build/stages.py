@@ -6,9 +6,10 @@ Amaranth and matplotlib are imported where they are needed, so that a check take
 import json
 import os
 
-from sw.program import save_program
+from sw.pipeline import Pipeline
+from sw.pipeline_file import HEADER, save_design, stage_folder
 
-from ..estimate import memory_needs
+from ..design import design_needs
 from ..flash_image import flash_image
 from ..tools import first_call_notice
 
@@ -42,23 +43,36 @@ FILES = {
 FLASH_IMAGE = {"flash_image": "design.flash.bin"}
 
 
-def output_files(family):
-    """Return what each file in the output folder is, for a part of ``family``."""
-    files = FILES | {
+def output_files(family, design=None):
+    """Return what each file in the output folder is, for a part of ``family`` and one engine, or the ``design``'s."""
+    several = isinstance(design, Pipeline)
+    files = {what: name for what, name in FILES.items() if not (several and what == "program_contents")} | {
         "bitstream": f"design.{family.bitstream}",
         "textual_bitstream": f"design.{family.configuration}",
         "pin_constraints": f"design.{family.constraints}",
         "pack_log": f"logs/{family.packer.removeprefix('yowasp-')}.log",
     }
+    if several:
+        files |= _pipeline_files(design)
     if files["textual_bitstream"] == files["placed_netlist"]:
         del files["textual_bitstream"]
     return files
+
+
+def _pipeline_files(pipeline):
+    """A file that says how many programs there are, and two of each."""
+    places = {f"engine_{index + 1}": stage_folder(index) for index in range(len(pipeline.programs))}
+    return {
+        "program": HEADER,
+        **{f"program_of_{name}": f"{place}/program.json" for name, place in places.items()},
+        **{f"program_contents_of_{name}": f"{place}/program.npz" for name, place in places.items()}}
 
 
 def publish(folder, out, names):
     """Move files from ``folder``, where they were made, to ``out``; logs are there already."""
     for name in names:
         if not name.startswith("logs/"):
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(folder / name, out / name)
 
 
@@ -81,11 +95,13 @@ def write_hardware(plan, folder, progress):
     """Write what is generated to ``folder``: the program, and the RTLIL of the board and of the accelerator alone."""
     from .. import flow
     from ..accelerator import Accelerator
+    from ..pipeline import PipelinedAccelerator
 
-    save_program(plan.program, folder)
+    save_design(plan.program, folder)
+    kind = PipelinedAccelerator if isinstance(plan.program, Pipeline) else Accelerator
     with progress.step("generate hardware"):
         generate_design(plan, folder)
-        flow.write_rtlil(Accelerator(plan.program), folder, "accelerator")
+        flow.write_rtlil(kind(plan.program), folder, "accelerator")
 
 
 def write_verilog(folder, logs, progress):
@@ -105,7 +121,7 @@ def synthesise(plan, folder, logs, progress, **limits):
     with progress.step("synthesise"):
         netlist = flow.synthesise(folder, "design", part, log=log, multipliers=plan.program.words is not None, **limits)
         progress.detail(", ".join(f"{count} {cell}" for cell, count in sorted(netlist.cells.items())))
-        flow.check_memories(netlist, memory_needs(plan.program, part), log=log)
+        flow.check_memories(netlist, design_needs(plan.program, part), log=log)
 
 
 def place_and_route(plan, folder, log, *, seed, **limits):
@@ -127,7 +143,7 @@ def pack_bitstream(plan, folder, logs, progress):
     from ..board_top import has_flash_store
 
     family = plan.board.part.family
-    files = output_files(family)
+    files = output_files(family, plan.program)
     with progress.step("pack bitstream"):
         flow.pack(folder, "design", plan.board, log=logs.parent / files["pack_log"])
         if has_flash_store(plan.program):

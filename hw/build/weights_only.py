@@ -50,6 +50,9 @@ def replace_weights(options, *, stream=None, verbose=False):
                           f"{board.name} has a part of {board.part.family.name}; {REMEDY}")
     if options.seed is not None:
         raise OptionError("--seed is for place and route, which --weights-only leaves out; give one of them")
+    if options.engines != 1:
+        raise OptionError(f"--weights-only is for a build of one engine, and --engines asks for {options.engines}; "
+                          f"{REMEDY}")
     entry = load_network(options, progress)
     out = output_folder(options, board, entry)
     report = _finished_report(out, board)
@@ -93,6 +96,9 @@ def _finished_report(out, board):
     if found != board.name:
         raise OptionError(
             f"the build in {out} is for board {found}, not {board.name}; give --board {found}, or another --out")
+    if "engines" in report:
+        raise OptionError(f"the build in {out} has {len(report['engines'])} engines in a row, and --weights-only is "
+                          f"for one; {REMEDY}")
     if not complete:
         raise OptionError(f"the build in {out} has a report without place and route; {REMEDY}")
     files = output_files(board.part.family)

@@ -5,7 +5,7 @@ A check gives what needs no synthesis; a build adds what the tools found.
 
 from dataclasses import asdict
 
-from ..estimate import estimate, memory_needs
+from ..design import design_needs, design_resources, programs_of
 from ..protocol import encode_reply, encode_request
 from ..tools import tool_versions
 
@@ -25,13 +25,13 @@ HELD_UP = 0.05
 
 
 def check_report(program, board, *, clock_mhz, accuracy, steps):
-    """Return what is known of ``program`` on ``board`` before synthesis, as a dictionary for JSON.
+    """Return what is known of ``program``, or a ``Pipeline``, on ``board`` before synthesis, as a dictionary for JSON.
 
     ``clock_mhz`` is the constrained clock, ``accuracy`` the network's ``{"float", "integer", "images"}`` (fractions),
     without ``float`` if there was no such model, empty if it was not measured, and ``steps`` maps each step to its
     seconds.
     """
-    schedule, engine = program.schedule, program.engine
+    schedule, programs = program.schedule, programs_of(program)
     frames_per_second = 1e6 * clock_mhz / schedule.cycles_per_frame
     # Ten bits a byte on the wire; the host waits for each reply before it sends the next request.
     exchange = len(encode_request(bytes(program.input_bytes))) + len(encode_reply(0, bytes(program.result_bytes)))
@@ -43,9 +43,9 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
         "board_title": board.title,
         "network": program.network,
         "part": f"{board.part.name}-{board.package.upper()}",
-        "array": {"rows": engine.rows, "columns": engine.columns, "lanes": engine.lanes, "drain": engine.drain,
-                  "window_buffers": engine.window_buffers, "popcount_stages": engine.popcount_stages},
-        "synapses_per_cycle": engine.synapses_per_cycle,
+        "array": asdict(programs[0].engine) if len(programs) == 1 else None,
+        **({} if len(programs) == 1 else {"engines": _engines(programs)}),
+        "synapses_per_cycle": sum(part.engine.synapses_per_cycle for part in programs),
         "binary_macs_per_frame": program.binary_macs,
         "cycles_per_frame": schedule.cycles_per_frame,
         "latency_cycles": schedule.latency_cycles,
@@ -67,8 +67,8 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
             cause: sum(getattr(layer, name) for layer in schedule.layers) for cause, name in CYCLE_CAUSES.items()},
         "held_up_by_post_processing": [
             layer.name for layer in schedule.layers if layer.drain_stalls > HELD_UP * layer.cycles],
-        "memories": [asdict(need) for need in memory_needs(program, board.part)],
-        "cells_estimated": asdict(estimate(program, board.part)),
+        "memories": [asdict(need) for need in design_needs(program, board.part)],
+        "cells_estimated": asdict(design_resources(program, board.part)),
         "cells_available": {
             "logic_cells": board.part.logic_cells,
             "block_rams": board.part.block_rams,
@@ -79,6 +79,15 @@ def check_report(program, board, *, clock_mhz, accuracy, steps):
         "tools": tool_versions(board.part.family.tools),
         "steps": steps,
     }
+
+
+def _engines(programs):
+    """Each engine of a row: ``cycles`` are those of a frame, were it alone."""
+    cycles = [program.schedule.cycles_per_frame for program in programs]
+    return [
+        {"array": asdict(program.engine), "layers": list(program.layer_names), "cycles": own,
+         "share_of_slowest": own / max(cycles), "utilisation": program.schedule.utilisation}
+        for program, own in zip(programs, cycles, strict=True)]
 
 
 def _layer(layer):

@@ -7,7 +7,8 @@ from sw.engine import Engine
 from sw.program import score_bytes
 from sw.residual.blocks import Block, Fold
 from sw.residual.layers import PooledLayer, WordNetwork
-from sw.schedule import FrameTiming, Issue, LayerSchedule, Schedule, issue_beats, start_up
+from sw.schedule import Issue, LayerSchedule, Schedule, issue_beats, start_up
+from sw.timing import FrameTiming
 
 __all__ = ["AVERAGE_CADENCE", "cadence", "drain_cycles", "fetches_late", "head_score_width", "schedule_blocks"]
 

@@ -41,7 +41,8 @@ def test_clock(program):
 
 
 @pytest.mark.parametrize(("arguments", "error", "message"), [
-    (("program", "board"), TypeError, "BoardTop program must be a sw.program.Program, not 'program'"),
+    (("program", "board"), TypeError,
+     "BoardTop program must be a sw.program.Program or a sw.pipeline.Pipeline, not 'program'"),
     ((None, "ice40"), TypeError, "BoardTop board must be a hw.boards.Board, not 'ice40'"),
 ])
 def test_wrong_types(program, arguments, error, message):

@@ -17,13 +17,14 @@ from hw import flow
 from hw.boards import BOARDS
 from hw.build import BUILD_STEPS, CHECK_STEPS, build
 from hw.build.__main__ import main
-from hw.build.plan import Options
+from hw.build.plan import Options, make_plan
 from hw.build.progress import Progress
-from hw.build.stages import FILES, output_files
+from hw.build.stages import FILES, output_files, publish, write_hardware
 from hw.tools import ToolError
 from sw import zoo as zoo_package
 from sw.errors import CompileError
 from sw.graph_file import save_graph
+from sw.pipeline_file import load_design
 from tests.sw.residuals import random_residual
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +97,10 @@ def test_check_prints_steps_and_a_summary(zoo, capsys):
     (["--clock-mhz", "nan"], "clock must be one that the PLL makes from 12 MHz, not nan MHz"),
     (["--clock-mhz", "16.5"], "clock must be within 2 % of a multiple of the serial line's 1 MHz, not 16.5 MHz"),
     (["--frequency", "24"], "unrecognized arguments: --frequency 24; see --help"),
+    (["--engines", "2", "--rows", "4"], "--rows is for one array, and --engines 2 chooses that of each engine; give "),
+    (["--engines", "2", "--window-buffers", "1"], "--window-buffers is for one array, and --engines 2 chooses that"),
+    (["--engines", "4"], "network tiny-cnn has 3 layers, of which each engine takes one at least; use from 1 to 3 "),
+    (["--engines", "0"], "network tiny-cnn has 3 layers, of which each engine takes one at least; use from 1 to 3 "),
 ])
 @pytest.mark.parametrize("mode", [["--check"], ["--check", "--json"], []])
 def test_bad_input_is_one_line_and_exit_code_2(zoo, capsys, tmp_path, arguments, message, mode):
@@ -138,6 +143,39 @@ def test_lists(zoo, capsys):
     assert " ".join(networks[0].split()) == (
         "tiny-cnn 8 x 8 x 1 pixels of 2 bits, 74.00 % of 300 test images right, the default")
     assert [line.split()[0] for line in networks] == ["tiny-cnn", "tiny-mlp", "huge-cnn"]
+
+
+def test_check_of_engines_in_a_row(zoo, schema, capsys):
+    assert main(["--check", "--json", "--engines", "2", "--popcount-stages", "1"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert schema.evaluate(JSON(report)).valid
+    assert report["array"] is None
+    engines = report["engines"]
+    assert [layer for engine in engines for layer in engine["layers"]] == [row["name"] for row in report["layers"]]
+    assert report["synapses_per_cycle"] == sum(
+        engine["array"]["rows"] * engine["array"]["columns"] * engine["array"]["lanes"] for engine in engines)
+    assert {engine["array"]["popcount_stages"] for engine in engines} == {1}
+    assert max(engine["share_of_slowest"] for engine in engines) == 1
+    assert {name.split()[0] for name in (memory["name"] for memory in report["memories"])} == {"1", "2"}
+    assert main(["--check", "--engines", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(bool(re.fullmatch(r"  engine [12]    \d+ rows x .*; [\d,]+ cycles, \d+ % of the slowest", line))
+               for line in lines) == 2
+    assert not any(line.startswith("  array") for line in lines)
+
+
+def test_files_of_engines_in_a_row(zoo, tmp_path):
+    """All that a build writes before it calls a tool, and where its programs are."""
+    plan = make_plan(Options(engines=2), Progress(BUILD_STEPS, None))
+    write_hardware(plan, tmp_path, Progress(BUILD_STEPS, None))
+    files = output_files(plan.board.part.family, plan.program)
+    programs = {name for what, name in files.items() if what.startswith("program")}
+    assert programs == {
+        "pipeline.json", *(f"engine{index}/program.{kind}" for index in (1, 2) for kind in ("json", "npz"))}
+    assert all((tmp_path / name).is_file() for name in programs)
+    assert "engine_1" in (tmp_path / files["rtlil"]).read_text()
+    publish(tmp_path, tmp_path / "out", programs)
+    assert load_design(tmp_path / "out").schedule == plan.program.schedule
 
 
 def fail(*arguments, log, **options):

@@ -241,6 +241,8 @@ def finished(generated, tmp_path, build_sample):
                       "lanes; leave out --rows, --columns and --lanes, or build it without --weights-only")),
     (["--clock-mhz", "36"], ("the build in {out} has a clock of 24 MHz, not 36 MHz; leave out --clock-mhz, or build it "
                             "without --weights-only")),
+    (["--engines", "2"], ("--weights-only is for a build of one engine, and --engines asks for 2; build it without "
+                          "--weights-only")),
     (["--seed", "2"], "--seed is for place and route, which --weights-only leaves out; give one of them"),
     (["--check"], "argument --check: not allowed with argument --weights-only; see --help"),
     (["--network", "nothing"], "unknown network: 'nothing'."),
@@ -265,6 +267,8 @@ def test_refusals(finished, tmp_path, capsys, arguments, message):
     ("report.json", "[]", "no finished build in {out} ("),
     ("report.json", '{"board": "ice40", "network": "first"}',
      "the build in {out} has a report without place and route; build it without --weights-only"),
+    ("report.json", '{"board": "ice40", "engines": [{}, {}]}',
+     "the build in {out} has 2 engines in a row, and --weights-only is for one; build it without --weights-only"),
     ("program.json", "{}", "the build in {out} cannot be read: program {out}: schema None, this version reads 3; "),
     ("program.npz", "", "the build in {out} cannot be read: program {out}: program.npz does not match the sha256 in "),
     ("design.il", None, "the build in {out} lacks design.il; build it without --weights-only"),

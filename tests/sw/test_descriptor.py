@@ -25,7 +25,7 @@ def test_formats_share_the_sequencer():
               for form in FORMATS.values()]
     assert halves[0] == halves[1]
     assert {name for name in BITS.fields if name not in halves[0]} == {
-        "drain_groups", "drain_pool", "last_steps", "scores", "thresholds", "out_address"}
+        "drain_groups", "drain_pool", "last_steps", "scores", "leaves", "thresholds", "out_address"}
     assert all(form.words == SEQUENCER_WORDS + form.drain_words for form in FORMATS.values())
 
 
