@@ -87,8 +87,11 @@ class Array(wiring.Component):
             delayed = Signal.like(control, name=f"control_{stage}")
             m.d.sync += delayed.eq(control)
             control, enable = delayed, control
-        # Sums start anew in the cycle in which those of a pass show: with its first beat, or with nothing.
         m.d.sync += [self.done.eq(control.last), self.final.eq(control.final)]
+        # Sums start anew in the cycle in which those of a pass show, with a beat or with nothing, and in two cycles
+        # behind a reset, after which a PE may count once more.
+        first, settling = Signal(init=1), Signal(init=1)
+        m.d.sync += [first.eq(control.last | settling), settling.eq(0)]
 
         for row, elements in enumerate(self._elements):
             for column, element in enumerate(elements):
@@ -98,7 +101,7 @@ class Array(wiring.Component):
                     element.activation.eq(self.activations[column]),
                     element.enable.eq(enable.enable[column]),
                     element.double.eq(control.double),
-                    element.first.eq(self.done),
+                    element.first.eq(first),
                     self.sums[row][column].eq(element.sum),
                 ]
         return m
