@@ -48,19 +48,22 @@ async def pe(dut):
     part = Part(dut, "pe")
     await part.start(weight=0, activation=0, enable=0, first=0, double=0)
     lanes, width, latency = part.model.lanes, part.model.sum_width, part.model.latency
-    words, total = [], 0
+    beats, total = [], 0
     for cycle in range(600):
-        words.append((part.bits(lanes), part.bits(lanes)))
-        part.drive(weight=words[-1][0], activation=words[-1][1], enable=0)
-        enable, first, double = cycle > latency and part.willing(0.8), part.willing(0.2), part.willing(0.2)
-        first = first or cycle == latency + 1 or abs(2 * total) + lanes >= 1 << width - 1
-        if enable:
-            part.drive(enable=1, first=first, double=double)
-        if cycle > latency + 1:
-            assert signed(await part.look("sum"), width) == total, cycle
-        if enable or cycle == latency + 1:
-            base = 0 if first else 2 * total if double else total
-            total = base + half_dot_product(*words[cycle - latency], lanes) if enable else total
+        weight, activation = part.bits(lanes), part.bits(lanes)
+        enable, first, double = part.willing(0.8), part.willing(0.2), int(part.willing(0.2))
+        first = int(first or cycle == 0 or abs(2 * total) + lanes >= 1 << width - 1)
+        total = 0 if first else 2 * total if double else total
+        total += half_dot_product(weight, activation, lanes) if enable else 0
+        beats.append((enable, first, double, total))
+        part.drive(weight=weight, activation=activation)
+        # Whether a beat counts is told a cycle before what is done with it.
+        if cycle + 1 >= latency:
+            part.drive(enable=int(beats[cycle + 1 - latency][0]))
+        if cycle >= latency:
+            part.drive(first=beats[cycle - latency][1], double=beats[cycle - latency][2])
+        if cycle > latency:
+            assert signed(await part.look("sum"), width) == beats[cycle - latency - 1][3], cycle
         await part.step()
 
 
@@ -88,27 +91,27 @@ async def array(dut):
     await part.start(weights=0, activations=0, control=0)
     model = part.model
     rows, columns, lanes, width = model.rows, model.columns, model.lanes, model.sum_width
-    sums = [[0] * columns for _ in range(rows)]
+    sums = []
     due, passes = {}, 0
-    beats_left, started = 0, set()
+    beats_left = 0
     for cycle in range(1500):
         control = 0
         weights, activations = [part.bits(lanes) for _ in range(rows)], [part.bits(lanes) for _ in range(columns)]
         if part.willing(0.85):
             if not beats_left:
-                beats_left, started = part.choose.randint(1, 6), set()
-            enabled = {column for column in range(columns) if part.willing(0.8) or beats_left == 1}
-            double = int(part.willing(0.2))
-            for column in enabled:
-                for row in range(rows):
-                    base = sums[row][column] * (2 if double else 1) if column in started else 0
-                    sums[row][column] = base + half_dot_product(weights[row], activations[column], lanes)
-            fresh, beats_left = enabled - started, beats_left - 1
-            started |= enabled
+                beats_left, sums = part.choose.randint(1, 6), [[0] * columns for _ in range(rows)]
+            enabled = {column for column in range(columns) if part.willing(0.8)}
+            largest = max(abs(total) for totals in sums for total in totals)
+            double = int(part.willing(0.2) and 2 * largest + lanes < 1 << width - 1)
+            for row in range(rows):
+                for column in range(columns):
+                    sums[row][column] *= 2 if double else 1
+                    if column in enabled:
+                        sums[row][column] += half_dot_product(weights[row], activations[column], lanes)
+            beats_left -= 1
             last, final = beats_left == 0, beats_left == 0 and part.willing(0.3)
             control = (pack([column in enabled for column in range(columns)], 1)
-                       | pack([column in fresh for column in range(columns)], 1) << columns
-                       | double << 2 * columns | last << 2 * columns + 1 | final << 2 * columns + 2)
+                       | double << columns | last << columns + 1 | final << columns + 2)
             if last:
                 due[cycle + model.latency] = ([list(row) for row in sums], final)
         part.drive(weights=pack(weights, lanes), activations=pack(activations, lanes), control=control)
@@ -182,7 +185,8 @@ async def send_frame(part, data, *, gaps=0.3):
 async def window(dut):
     """Every window of three frames, plane by plane, and the cycles until each group is ready."""
     part = Part(dut, "window")
-    await part.start(i__tvalid=0, i__tuser=0, begin=0, beat=0, group_first=0, plane_last=0, word=0, dy=0, dx=0)
+    await part.start(i__tvalid=0, i__tuser=0, begin=0, beat=0, group_first=0, plane_last=0, word=0, dy=0, dx=0,
+                     selected=1)
     model = part.model
     height, width, channels, bits = (WINDOW[name] for name in ("height", "width", "channels", "bits"))
     kernel, padding, columns, lanes = (WINDOW[name] for name in ("kernel", "padding", "columns", "lanes"))
@@ -237,7 +241,7 @@ async def window(dut):
 async def vector(dut):
     """Six frames, one received while another is read; with two held, nothing more is accepted."""
     part = Part(dut, "vector")
-    await part.start(i__tvalid=0, i__tuser=0, begin=0, release=0, address=0)
+    await part.start(i__tvalid=0, i__tuser=0, begin=0, release=0, address=0, selected=1)
     model = part.model
     size = -(-model.size // 8)
     frames = [bytes(part.bits(8) for _ in range(size)) for _ in range(6)]
