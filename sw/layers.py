@@ -4,6 +4,7 @@ The engine's limits that do not depend on the array's shape are stated and check
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,7 @@ class Layer:
         return int(self.weights[0].size) * ((1 << self.planes) - 1)
 
 
+@lru_cache(maxsize=4)  # the search for an array asks for the same graph's a thousand times
 def chain_of_layers(graph: ir.Graph) -> tuple[Layer, ...]:
     """Group a lowered graph without words (``sw.residual.reader.has_words``) into layers.
 

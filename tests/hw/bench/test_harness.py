@@ -26,9 +26,9 @@ class Adder(wiring.Component):
 
 
 def test_port_widths():
-    # 2 x 8 weights, 3 x 8 activations, enable and first of 3 columns, 3 flags; 6 sums of 9 bits, 2 flags.
+    # 2 x 8 weights, 3 x 8 activations, enable of 3 columns, 3 flags; 6 sums of 9 bits, 2 flags.
     dut = NaiveArray(rows=2, columns=3, lanes=8, sum_width=9)
-    assert port_widths(dut) == (16 + 24 + 6 + 3, 54 + 2)
+    assert port_widths(dut) == (16 + 24 + 3 + 3, 54 + 2)
 
 
 def run_bits(dut, bits, look):

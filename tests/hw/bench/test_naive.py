@@ -17,7 +17,7 @@ def sums_of(dut, beats):
         for weights, activations, control in [*beats, *[([0] * dut.rows, [0] * dut.columns, {})] * dut.latency]:
             ctx.set(dut.weights, weights)
             ctx.set(dut.activations, activations)
-            ctx.set(dut.control, {"enable": 0, "first": 0, "double": 0, "last": 0, "final": 0} | control)
+            ctx.set(dut.control, {"enable": 0, "double": 0, "last": 0, "final": 0} | control)
             await ctx.tick()
             if ctx.get(dut.done):
                 found.append(([[ctx.get(dut.sums[row][column]) for column in range(dut.columns)]
@@ -38,10 +38,8 @@ def test_sums_are_those_of_the_array(rows, columns, lanes, seed):
         for beat in range(length):
             weights = [choose.getrandbits(lanes) for _ in range(rows)]
             activations = [choose.getrandbits(lanes) for _ in range(columns)]
-            every = (1 << columns) - 1
             control = {
-                "enable": choose.getrandbits(columns) if beat else every, "first": 0 if beat else every,
-                "double": int(beat == 3), "last": int(beat == length - 1),
+                "enable": choose.getrandbits(columns), "double": int(beat == 3), "last": int(beat == length - 1),
                 "final": int(beat == length - 1 and number % 4 == 3)}
             beats.append((weights, activations, control))
     shape = {"rows": rows, "columns": columns, "lanes": lanes, "sum_width": 12}
