@@ -179,10 +179,11 @@ def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
     interval = pass_interval(steps)
     state = Issue(last=BEGIN_TO_BEAT - 1)
     pool = range(layer.pool)
+    # A search for an array walks a thousand layers: what a row repeats is worked out once.
+    taps_x = [[plan.taps_x(group_x, dx)[1] for dx in pool] for group_x in range(plan.groups_x)]
     for row in range(layer.out_shape[0]):
         rows = [plan.taps_y(row, dy)[1] for dy in pool]
-        for group_x in range(plan.groups_x):
-            columns = [plan.taps_x(group_x, dx)[1] for dx in pool]
+        for group_x, columns in enumerate(taps_x):
             for group_c in range(plan.groups_c):
                 for dy in pool:
                     for dx in pool:
@@ -194,10 +195,10 @@ def issue_beats(plan: LayerPlan, steps: int, writes: list[list[int]]) -> Issue:
                             state.input_stalls += max(0, ready - cycle)
                             cycle = max(cycle, ready)
                             state.release = ready
-                        busy = _after(blocked, cycle, beats - 1)
+                        busy = _after(blocked, cycle, beats - 1) if blocked else cycle + beats - 1
                         state.write_stalls += busy - cycle - (beats - 1)
                         drained = max(busy, state.last + interval) if state.beats else busy
-                        last = _after(blocked, drained, 0)
+                        last = _after(blocked, drained, 0) if blocked else drained
                         state.drain_stalls += drained - busy
                         state.write_stalls += last - drained
                         if window and group_c == dy == dx == 0:
