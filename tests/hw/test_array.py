@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from amaranth import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from hw.array import Array
@@ -66,6 +67,35 @@ def test_passes(rows, columns, lanes, stages, planes, seed):
                         assert ctx.get(dut.sums[row][column]) == expected[row][column]
 
     simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+@pytest.mark.parametrize("stages", [0, 2])
+def test_a_reset_within_a_pass_leaves_nothing_behind(stages):
+    dut, reset = Array(rows=1, columns=1, lanes=8, sum_width=8, stages=stages), Signal()
+    idle = {"enable": 0, "double": 0, "last": 0, "final": 0}
+
+    async def testbench(ctx):
+        ctx.set(dut.weights, [0xFF])
+        ctx.set(dut.activations, [0xFF])
+        ctx.set(dut.control, idle | {"enable": 1})
+        await ctx.tick().repeat(6)
+        ctx.set(reset, 1)
+        await ctx.tick()
+        ctx.set(reset, 0)
+        ctx.set(dut.control, idle)
+        await ctx.tick().repeat(8)
+        ctx.set(dut.control, idle | {"enable": 1, "last": 1})
+        await ctx.tick()
+        ctx.set(dut.control, idle)
+        for _ in range(dut.latency - 1):
+            assert not ctx.get(dut.done)
+            await ctx.tick()
+        assert ctx.get(dut.done) and ctx.get(dut.sums[0][0]) == half_dot_product(0xFF, 0xFF, 8)
+
+    simulator = Simulator(ResetInserter(reset)(dut))
     simulator.add_clock(1e-6)
     simulator.add_testbench(testbench)
     simulator.run()
